@@ -1,0 +1,103 @@
+// The nouns of the block layer that both its users (blk.h) and its providers (driver.h) see.
+//
+// A `bio` is one I/O to one run of sectors: who makes it owns it until submit_bio(), after that the block layer
+// owns it until it calls bi_end_io. bi_end_io never sleeps and takes only locks marked for completion.
+// A sector is 512 bytes everywhere, whatever the device's block size.
+#pragma once
+
+#include "base/atomic.h"
+#include "base/bvec.h"
+#include "base/compiler.h"
+#include "base/list.h"
+
+#include <sys/types.h>
+
+struct shale;
+struct bio;
+struct block_device;
+struct gendisk;
+struct request_queue;
+struct address_space;
+
+typedef u64 sector_t;
+#define SECTOR_SHIFT 9
+#define SECTOR_SIZE  (1u << SECTOR_SHIFT)
+
+enum req_op {
+	REQ_OP_READ = 0,
+	REQ_OP_WRITE = 1,
+	REQ_OP_FLUSH = 2,
+	REQ_OP_DISCARD = 3,
+	REQ_OP_SECURE_ERASE = 5,
+	REQ_OP_WRITE_ZEROES = 9,
+};
+#define REQ_OP_BITS 8
+#define REQ_OP_MASK ((1u << REQ_OP_BITS) - 1)
+
+typedef u32 blk_opf_t; // an enum req_op, or-ed with the flags below
+#define REQ_SYNC     (1u << 9)  // somebody waits for it
+#define REQ_META     (1u << 10) // metadata, for schedulers and traces
+#define REQ_PRIO     (1u << 11)
+#define REQ_NOMERGE  (1u << 12)
+#define REQ_FUA      (1u << 13) // on stable storage before it completes
+#define REQ_PREFLUSH (1u << 14) // flush the write cache first
+#define REQ_RAHEAD   (1u << 15) // readahead: may fail at any time
+#define REQ_NOWAIT   (1u << 16) // EAGAIN rather than wait for a tag
+#define REQ_POLLED   (1u << 17)
+#define REQ_BACKGROUND (1u << 18)
+
+typedef void (*bio_end_io_t)(struct bio *);
+
+struct bvec_iter {
+	sector_t bi_sector; // 512-byte sectors, from the start of bi_bdev
+	u32 bi_size;        // bytes that remain
+	u32 bi_idx;         // current vector in bi_io_vec
+	u32 bi_bvec_done;   // bytes done in the current vector
+};
+
+struct bio {
+	struct bio *bi_next; // in a list: of a plug's request, of the task's pending bios
+	struct block_device *bi_bdev;
+	blk_opf_t bi_opf;
+	u16 bi_flags;
+	u16 bi_ioprio;
+	atomic_t bi_remaining; // chained children that still run; bi_end_io runs at 0
+	int bi_status;         // 0 or a negative errno; the first error stays
+	struct bvec_iter bi_iter;
+	bio_end_io_t bi_end_io;
+	void *bi_private; // of whoever made it
+	u64 bi_issue_ns;  // when it was submitted, by the machine's clock
+	u16 bi_vcnt;
+	u16 bi_max_vecs;
+	atomic_t bi_cnt;
+	struct bio_vec *bi_io_vec;
+	struct bio_set *bi_pool; // where it goes back to; NULL: memory of the caller
+	struct bio_vec bi_inline_vecs[];
+};
+
+static inline enum req_op bio_op(const struct bio *bio) { return (enum req_op)(bio->bi_opf & REQ_OP_MASK); }
+
+struct bio_list {
+	struct bio *head, *tail;
+};
+
+// A block device: a whole disk (bd_partno 0) or a partition of one. Lives as long as its disk; looked up by number.
+struct block_device {
+	sector_t bd_start_sect;
+	_Atomic u64 bd_nr_sectors;
+	struct gendisk *bd_disk;
+	struct request_queue *bd_queue;
+	dev_t bd_dev;
+	u8 bd_partno;
+	bool bd_read_only;
+	// The page cache of the device and its inode: made by the bdev file system through blk_upper_ops when the device is
+	// added; the block layer only carries the pointers.
+	struct address_space *bd_mapping;
+	void *bd_inode;
+	// Exclusive claim, under the disk's open_mutex.
+	void *bd_holder;
+	const struct blk_holder_ops *bd_holder_ops;
+	int bd_holders;
+	atomic_t bd_openers;
+	struct disk_stats *bd_stats;
+};

@@ -1,0 +1,108 @@
+// The dentry cache: names in memory, positive and negative, hashed by (parent, name), found without locks.
+//
+// A dentry's name, parent and inode change only under d_lock with d_seq raised; the lock-free walk samples d_seq, reads, and checks it again.
+// References are lockrefs. Unused dentries stay on an LRU until memory is short. A dentry pins its parent and its inode. Freed after a grace period.
+// Lock order: see docs/locking.md.
+#pragma once
+
+#include "base/hash.h"
+#include "vfs/types.h"
+
+struct qstr {
+	union {
+		u64 hash_len; // hashlen_hash(), hashlen_len()
+		struct {
+			u32 hash, len;
+		};
+	};
+	const char *name;
+};
+
+#define DNAME_INLINE_LEN 40
+
+// d_flags: type of the inode (0: negative), then state.
+#define DCACHE_ENTRY_TYPE     0x7u
+#define DCACHE_MISS_TYPE      0u
+#define DCACHE_WHITEOUT_TYPE  1u
+#define DCACHE_DIRECTORY_TYPE 2u
+#define DCACHE_AUTODIR_TYPE   3u
+#define DCACHE_REGULAR_TYPE   4u
+#define DCACHE_SPECIAL_TYPE   5u
+#define DCACHE_SYMLINK_TYPE   6u
+#define DCACHE_OP_HASH	      (1u << 4)
+#define DCACHE_OP_COMPARE     (1u << 5)
+#define DCACHE_OP_REVALIDATE  (1u << 6)
+#define DCACHE_OP_DELETE      (1u << 7)
+#define DCACHE_OP_REAL	      (1u << 8)
+#define DCACHE_MOUNTED	      (1u << 9) // something may be mounted here
+#define DCACHE_NEED_AUTOMOUNT (1u << 10)
+#define DCACHE_MANAGE_TRANSIT (1u << 11)
+#define DCACHE_LRU_LIST	      (1u << 12)
+#define DCACHE_SHRINK_LIST    (1u << 13)
+#define DCACHE_REFERENCED     (1u << 14)
+#define DCACHE_PAR_LOOKUP     (1u << 15)
+#define DCACHE_DISCONNECTED   (1u << 16)
+#define DCACHE_CANT_MOUNT     (1u << 17)
+#define DCACHE_DENTRY_KILLED  (1u << 18)
+#define DCACHE_DONTCACHE      (1u << 19)
+
+struct dentry {
+	// Read by every walk: the first cache line.
+	_Atomic u32 d_flags;
+	seqcount_t d_seq;
+	struct hlist_node d_hash;
+	struct dentry *d_parent;
+	struct qstr d_name;
+	struct inode *d_inode;
+	char d_iname[DNAME_INLINE_LEN];
+	const struct dentry_operations *d_op;
+	struct lockref d_lockref; // d_lockref.lock is d_lock
+	struct super_block *d_sb;
+	void *d_fsdata;
+	struct list_head d_lru;
+	struct hlist_node d_sib;      // in d_parent->d_children
+	struct hlist_head d_children; // d_lock
+	union {
+		struct hlist_node d_alias; // in d_inode->i_dentry
+		struct rcu_head d_rcu;
+	};
+	void *d_wait; // waiters for a parallel lookup
+};
+#define d_lock d_lockref.lock
+
+struct dentry_operations {
+	int (*d_revalidate)(struct dentry *dentry, unsigned flags); // 1 valid, 0 not, negative errno
+	int (*d_hash)(const struct dentry *parent, struct qstr *name);
+	int (*d_compare)(const struct dentry *dentry, unsigned len, const char *str, const struct qstr *name);
+	int (*d_delete)(const struct dentry *dentry);
+	void (*d_release)(struct dentry *dentry);
+	void (*d_iput)(struct dentry *dentry, struct inode *inode);
+	int (*d_real)(struct dentry *dentry, int type, struct dentry **out);
+};
+
+int d_alloc(struct dentry *parent, const struct qstr *name, struct dentry **out) __must_check;
+int d_make_root(struct inode *root_inode, struct dentry **out) __must_check; // eats the inode reference, also on failure
+void d_instantiate(struct dentry *dentry, struct inode *inode);
+void d_add(struct dentry *dentry, struct inode *inode); // inode NULL: negative
+// For lookup: attaches the inode (eats its reference), reusing an existing alias of a directory: *out is that, or NULL.
+int d_splice_alias(struct inode *inode, struct dentry *dentry, struct dentry **out) __must_check;
+int d_obtain_alias(struct inode *inode, struct dentry **out) __must_check;
+struct dentry *d_lookup(const struct dentry *parent, const struct qstr *name); // referenced, or NULL
+void dput(struct dentry *dentry);
+struct dentry *dget(struct dentry *dentry);
+struct dentry *dget_parent(struct dentry *dentry);
+void d_drop(struct dentry *dentry);
+void d_delete(struct dentry *dentry);
+void shrink_dcache_sb(struct super_block *sb);
+void shrink_dcache_for_umount(struct super_block *sb);
+int d_path(const struct path *path, char *buf, size_t size, char **out); // into the tail of buf, from the current root
+static inline unsigned d_entry_type(const struct dentry *d)
+{
+	return atomic_load_explicit(&d->d_flags, memory_order_relaxed) & DCACHE_ENTRY_TYPE;
+}
+static inline bool d_is_negative(const struct dentry *d) { return d_entry_type(d) == DCACHE_MISS_TYPE; }
+static inline bool d_is_dir(const struct dentry *d)
+{
+	return d_entry_type(d) == DCACHE_DIRECTORY_TYPE || d_entry_type(d) == DCACHE_AUTODIR_TYPE;
+}
+static inline struct inode *d_inode(const struct dentry *d) { return READ_ONCE(d->d_inode); }

@@ -1,0 +1,94 @@
+// Open files: what a descriptor stands for. Memory is type-stable: a lock-free descriptor lookup takes a reference, then checks that the table still
+// holds the file. f_pos is guarded by f_pos_lock.
+#pragma once
+
+#include "cache/mapping.h"
+#include "vfs/types.h"
+
+#include <fcntl.h>
+
+#define FMODE_READ	0x1u
+#define FMODE_WRITE	0x2u
+#define FMODE_LSEEK	0x4u
+#define FMODE_PREAD	0x8u
+#define FMODE_PWRITE	0x10u
+#define FMODE_EXEC	0x20u
+#define FMODE_PATH	0x4000u
+#define FMODE_ATOMIC_POS 0x8000u
+#define FMODE_CAN_READ	0x20000u
+#define FMODE_CAN_WRITE 0x40000u
+#define FMODE_OPENED	0x80000u
+#define FMODE_CAN_ODIRECT 0x100000u
+#define FMODE_NOWAIT	0x200000u
+#define FMODE_NOACCOUNT 0x400000u
+
+struct file {
+	atomic64_t f_count;
+	unsigned f_mode, f_flags;
+	const struct file_operations *f_op;
+	struct address_space *f_mapping;
+	struct inode *f_inode;
+	struct path f_path;
+	const struct cred *f_cred;
+	void *private_data;
+	struct file_ra_state f_ra;
+	loff_t f_pos;
+	struct mutex f_pos_lock;
+	errseq_t f_wb_err, f_sb_err;
+	struct shale *f_machine;
+};
+
+struct kiocb {
+	struct file *ki_filp;
+	loff_t ki_pos;
+	unsigned ki_flags; // IOCB_*
+	u16 ki_ioprio;
+};
+#define IOCB_DIRECT (1u << 8)
+#define IOCB_APPEND (1u << 9)
+#define IOCB_HIPRI  (1u << 10)
+
+// The actor that a directory tells its entries. Returns false to stop: the entry was not taken, pos stays before it.
+struct dir_context {
+	bool (*actor)(struct dir_context *ctx, const char *name, int namelen, loff_t offset, u64 ino, unsigned d_type);
+	loff_t pos;
+};
+static inline bool dir_emit(struct dir_context *ctx, const char *name, int namelen, u64 ino, unsigned type)
+{
+	return ctx->actor(ctx, name, namelen, ctx->pos, ino, type);
+}
+
+struct file_operations {
+	int (*open)(struct inode *inode, struct file *file);
+	int (*flush)(struct file *file);
+	int (*release)(struct inode *inode, struct file *file);
+	loff_t (*llseek)(struct file *file, loff_t offset, int whence);
+	ssize_t (*read_iter)(struct kiocb *iocb, struct iov_iter *to);
+	ssize_t (*write_iter)(struct kiocb *iocb, struct iov_iter *from);
+	int (*iterate_shared)(struct file *file, struct dir_context *ctx); // i_rwsem shared
+	long (*ioctl)(struct file *file, unsigned cmd, void *arg);
+	int (*fsync)(struct file *file, loff_t start, loff_t end, int datasync);
+	int (*fadvise)(struct file *file, loff_t offset, loff_t len, int advice);
+};
+
+ssize_t generic_file_read_iter(struct kiocb *iocb, struct iov_iter *to); // filemap_read over f_mapping
+loff_t generic_file_llseek(struct file *file, loff_t offset, int whence);
+loff_t generic_file_llseek_size(struct file *file, loff_t offset, int whence, loff_t maxsize, loff_t eof);
+int generic_file_open(struct inode *inode, struct file *file);
+loff_t vfs_setpos(struct file *file, loff_t offset, loff_t maxsize);
+int dcache_readdir(struct file *file, struct dir_context *ctx); // directories that live in the dentry cache (ramfs)
+int dcache_dir_open(struct inode *inode, struct file *file);
+int dcache_dir_close(struct inode *inode, struct file *file);
+
+int alloc_empty_file(struct task *task, unsigned flags, struct file **out) __must_check; // -ENFILE at file-max
+int vfs_open(const struct path *path, struct file *file) __must_check;
+int dentry_open(const struct path *path, unsigned flags, const struct cred *cred, struct file **out) __must_check;
+void fput(struct file *file);
+struct file *get_file(struct file *file);
+
+struct fiemap_extent_info {
+	u32 fi_flags, fi_extents_mapped, fi_extents_max;
+	void *fi_extents_start; // struct fiemap_extent[]
+};
+int fiemap_fill_next_extent(struct fiemap_extent_info *fi, u64 logical, u64 phys, u64 len, u32 flags); // 1: full or last
+int fiemap_prep(struct inode *inode, struct fiemap_extent_info *fi, u64 start, u64 *len, u32 supported_flags);

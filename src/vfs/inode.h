@@ -1,0 +1,138 @@
+// Inodes in memory: one per file of a mounted file system, found by (super block, number) in a lock-free hash.
+//
+// Life: iget_locked() makes it with I_NEW, the file system fills it and calls unlock_new_inode(), others wait for that. Unused ones (count 0,
+// links > 0) stay on the machine's LRU until memory is short; evict_inode runs before the memory goes, freed after a grace period, since the
+// lock-free walk may look at it.
+// Locks: i_lock (spin) guards i_state, i_count transitions to 0, i_hash membership; i_rwsem is the file's own lock: exclusive to change names or data, shared
+// for lookup and direct reads. Attributes that stat reads are written under i_rwsem with WRITE_ONCE and read relaxed.
+#pragma once
+
+#include "cache/mapping.h"
+#include "vfs/types.h"
+
+enum inode_state_bits { __I_NEW, I_NEW_WAIT };
+#define I_NEW	      (1u << 0)
+#define I_FREEING     (1u << 1)
+#define I_CLEAR	      (1u << 2)
+#define I_WILL_FREE   (1u << 3)
+#define I_REFERENCED  (1u << 4)
+#define I_CREATING    (1u << 5)
+#define I_DIRTY_SYNC  (1u << 8)
+#define I_DIRTY_DATASYNC (1u << 9)
+#define I_DIRTY_PAGES (1u << 10)
+#define I_DIRTY_TIME  (1u << 11)
+
+// i_opflags: answers cached so that hot paths need not look at operation tables.
+#define IOP_FASTPERM 0x01 // permission() is generic
+#define IOP_LOOKUP   0x02 // is a directory: has lookup
+#define IOP_NOFOLLOW 0x04 // not a symlink
+#define IOP_XATTR    0x08
+#define IOP_FASTSTAT 0x10 // getattr is generic_fillattr or safe under RCU
+
+// i_flags
+#define S_SYNC	    0x0001
+#define S_NOATIME   0x0002
+#define S_APPEND    0x0004
+#define S_IMMUTABLE 0x0008
+#define S_DEAD	    0x0010
+#define S_DIRSYNC   0x0040
+#define S_PRIVATE   0x0200
+#define S_NOSEC	    0x1000
+#define S_ENCRYPTED 0x4000
+#define S_CASEFOLD  0x8000
+#define S_VERITY    0x10000
+
+struct inode {
+	// Read by every walk: one cache line.
+	mode_t i_mode;
+	u16 i_opflags;
+	uid_t i_uid;
+	gid_t i_gid;
+	u32 i_flags;
+	_Atomic(struct posix_acl *) i_acl, i_default_acl; // ACL_NOT_CACHED, NULL or the list (RCU)
+	const struct inode_operations *i_op;
+	struct super_block *i_sb;
+	u64 i_ino;
+	// Attributes.
+	u32 i_nlink;
+	u32 i_generation;
+	dev_t i_rdev;
+	u8 i_blkbits;
+	u64 i_blocks; // 512-byte units
+	u64 i_version;
+	struct timespec i_atime, i_mtime, i_ctime, i_btime; // i_btime.tv_nsec == -1: unknown
+	// State.
+	spinlock_t i_lock;
+	_Atomic u32 i_state;
+	atomic_t i_count;
+	struct rw_semaphore i_rwsem;
+	struct hlist_node i_hash;
+	struct list_head i_lru, i_sb_list, i_io_list;
+	struct hlist_head i_dentry; // aliases; i_lock
+	// Content.
+	const struct file_operations *i_fop;
+	struct address_space *i_mapping; // usually &i_data; a block device's node: the device's
+	struct address_space i_data;
+	const char *i_link; // fast symlink: NUL-terminated target in memory for the inode's life; NULL: i_op->get_link
+	union {
+		void *i_pipe;
+		void *i_cdev;
+		struct block_device *i_bdev;
+	};
+	void *i_private;
+	struct rcu_head i_rcu;
+};
+
+#define ACL_NOT_CACHED ((struct posix_acl *)-1l)
+
+static inline u64 i_size_read(const struct inode *inode) { return mapping_size(&inode->i_data); }
+static inline void i_size_write(struct inode *inode, u64 size)
+{
+	atomic_store_explicit(&inode->i_data.size, size, memory_order_relaxed);
+}
+
+// Names operations, called by vfs with the locks that docs/locking.md tells. All return negative errno.
+struct inode_operations {
+	// Directory's i_rwsem shared. Fills the dentry by d_splice_alias()/d_add(); *out is another dentry to use, or NULL.
+	int (*lookup)(struct inode *dir, struct dentry *dentry, unsigned flags, struct dentry **out);
+	// Symlink target. dentry == NULL: in the lock-free walk, -ECHILD if it must sleep. The text lives until `done` runs (delayed_call), NUL-terminated.
+	int (*get_link)(struct dentry *dentry, struct inode *inode, struct delayed_call *done, const char **out);
+	int (*permission)(const struct mnt_idmap *idmap, struct inode *inode, int mask);
+	int (*get_inode_acl)(struct inode *inode, int type, bool rcu, struct posix_acl **out);
+	int (*getattr)(const struct mnt_idmap *idmap, struct inode *inode, struct kstat *stat, u32 request_mask, unsigned flags);
+	ssize_t (*listxattr)(struct dentry *dentry, char *buffer, size_t size);
+	int (*fiemap)(struct inode *inode, struct fiemap_extent_info *fi, u64 start, u64 len);
+	int (*create)(const struct mnt_idmap *idmap, struct inode *dir, struct dentry *dentry, mode_t mode, bool excl);
+	int (*link)(struct dentry *old, struct inode *dir, struct dentry *dentry);
+	int (*unlink)(struct inode *dir, struct dentry *dentry);
+	int (*symlink)(const struct mnt_idmap *idmap, struct inode *dir, struct dentry *dentry, const char *target);
+	int (*mkdir)(const struct mnt_idmap *idmap, struct inode *dir, struct dentry *dentry, mode_t mode);
+	int (*rmdir)(struct inode *dir, struct dentry *dentry);
+	int (*mknod)(const struct mnt_idmap *idmap, struct inode *dir, struct dentry *dentry, mode_t mode, dev_t rdev);
+};
+
+struct delayed_call {
+	void (*fn)(void *arg);
+	void *arg;
+};
+
+void inode_init_once(struct inode *inode);			      // for a pool's constructor
+int inode_init_always(struct super_block *sb, struct inode *inode) __must_check;
+int new_inode(struct super_block *sb, struct inode **out) __must_check; // not hashed, number from get_next_ino
+// Finds inode `ino`, or makes one in I_NEW state that the caller fills, then unlock_new_inode() or iget_failed(). *out is referenced.
+int iget_locked(struct super_block *sb, u64 ino, struct inode **out) __must_check;
+void unlock_new_inode(struct inode *inode);
+void iget_failed(struct inode *inode);
+static inline bool inode_is_new(const struct inode *inode)
+{
+	return atomic_load_explicit(&inode->i_state, memory_order_acquire) & I_NEW;
+}
+void iput(struct inode *inode);
+void ihold(struct inode *inode);
+int evict_inodes(struct super_block *sb); // at umount; -EBUSY: some are in use
+void clear_inode(struct inode *inode);
+void set_nlink(struct inode *inode, u32 nlink);
+void init_special_inode(struct inode *inode, mode_t mode, dev_t rdev); // chr, blk, fifo, sock
+void generic_fillattr(const struct mnt_idmap *idmap, struct inode *inode, struct kstat *stat);
+// Called when i_op, i_mode are final: caches what i_opflags hold.
+void inode_set_opflags(struct inode *inode);

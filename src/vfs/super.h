@@ -1,0 +1,93 @@
+// Super blocks: one mounted volume (or kernel-made tree) in memory, found or made by key; and the registry of file system types.
+//
+// s_active counts mounts and other users; the last one kills the super block. s_umount: exclusive for mounting and
+// killing, shared for whoever needs it to stay.
+#pragma once
+
+#include "vfs/types.h"
+
+#define SB_RDONLY      (1u << 0)
+#define SB_NOSUID      (1u << 1)
+#define SB_NODEV       (1u << 2)
+#define SB_NOEXEC      (1u << 3)
+#define SB_SYNCHRONOUS (1u << 4)
+#define SB_DIRSYNC     (1u << 7)
+#define SB_POSIXACL    (1u << 16)
+#define SB_LAZYTIME    (1u << 25)
+#define SB_NOUSER      (1u << 31)
+
+#define FS_REQUIRES_DEV 1u
+#define FS_USERNS_MOUNT 8u
+
+struct file_system_type {
+	const char *name;
+	unsigned fs_flags;
+	int (*init_fs_context)(struct fs_context *fc);
+	void (*kill_sb)(struct super_block *sb);
+};
+// -EBUSY: the name is taken. Types are const and live as long as the machine (V1).
+int register_filesystem(struct shale *machine, const struct file_system_type *type) __must_check;
+int unregister_filesystem(struct shale *machine, const struct file_system_type *type);
+const struct file_system_type *get_fs_type(struct shale *machine, const char *name); // "type.subtype" finds type
+
+struct super_operations {
+	int (*alloc_inode)(struct super_block *sb, struct inode **out); // inode embedded in the file system's own
+	void (*free_inode)(struct inode *inode);			// after a grace period
+	void (*destroy_inode)(struct inode *inode);			// before it; may be NULL
+	void (*evict_inode)(struct inode *inode);			// NULL: truncate pages, clear_inode
+	int (*drop_inode)(struct inode *inode);				// 1: do not cache; NULL: cache while linked
+	void (*put_super)(struct super_block *sb);
+	int (*sync_fs)(struct super_block *sb, int wait);
+	int (*statfs)(struct dentry *dentry, struct kstatfs *buf);
+	int (*show_options)(struct seq_file *m, struct dentry *root);
+};
+
+struct kstatfs {
+	long f_type, f_bsize, f_frsize, f_namelen, f_flags;
+	u64 f_blocks, f_bfree, f_bavail, f_files, f_ffree;
+	struct { int val[2]; } f_fsid;
+};
+
+struct super_block {
+	struct shale *s_machine;
+	struct list_head s_list;
+	dev_t s_dev;
+	u8 s_blocksize_bits;
+	u32 s_blocksize;
+	u64 s_maxbytes;
+	const struct file_system_type *s_type;
+	const struct super_operations *s_op;
+	const struct xattr_handler *const *s_xattr;
+	const struct dentry_operations *s_d_op;
+	_Atomic u32 s_flags;
+	u32 s_magic;
+	struct dentry *s_root;
+	struct rw_semaphore s_umount;
+	int s_count;	   // memory references, under the machine's sb_lock
+	atomic_t s_active; // users
+	_Atomic int s_state; // born, dying
+	struct block_device *s_bdev;
+	void *s_fs_info; // the file system's
+	u32 s_time_gran; // ns
+	s64 s_time_min, s_time_max;
+	spinlock_t s_inode_list_lock;
+	struct list_head s_inodes;
+	char s_id[32]; // for messages: "sda1"
+	u8 s_uuid[16];
+	struct list_head s_mounts;
+	errseq_t s_wb_err;
+};
+
+// Find or make by a test on the fs_context; see fs_context.h for get_tree_bdev and friends.
+int sget_fc(struct fs_context *fc, int (*test)(struct super_block *, struct fs_context *),
+	    int (*set)(struct super_block *, struct fs_context *), struct super_block **out) __must_check;
+void deactivate_locked_super(struct super_block *sb);
+void deactivate_super(struct super_block *sb);
+void kill_block_super(struct super_block *sb);
+void kill_anon_super(struct super_block *sb);
+void kill_litter_super(struct super_block *sb);
+int set_anon_super(struct super_block *sb, struct fs_context *fc); // gives s_dev (0, n)
+static inline bool sb_rdonly(const struct super_block *sb)
+{
+	return atomic_load_explicit(&sb->s_flags, memory_order_relaxed) & SB_RDONLY;
+}

@@ -1,0 +1,64 @@
+// vfs as a whole: initialisation, and what the public interface calls: one function a system call, working on current->task.
+#pragma once
+
+#include "vfs/types.h"
+
+#include <linux/openat2.h>
+#include <linux/stat.h>
+
+struct linux_dirent64;
+
+int vfs_init(struct shale *machine) __must_check; // caches, rootfs, init's namespace (vfs_caches_init of flows.md)
+void vfs_exit(struct shale *machine);
+
+// Names (namei.c). Results are those of the kernel's system calls.
+#define LOOKUP_FOLLOW	 0x0001u
+#define LOOKUP_DIRECTORY 0x0002u
+#define LOOKUP_AUTOMOUNT 0x0004u
+#define LOOKUP_EMPTY	 0x4000u
+#define LOOKUP_RCU	 0x0040u
+#define LOOKUP_PARENT	 0x0010u
+#define LOOKUP_NO_SYMLINKS   0x010000u
+#define LOOKUP_NO_MAGICLINKS 0x020000u
+#define LOOKUP_NO_XDEV	     0x040000u
+#define LOOKUP_BENEATH	     0x080000u
+#define LOOKUP_IN_ROOT	     0x100000u
+#define LOOKUP_CACHED	     0x200000u
+int user_path_at(int dfd, const char *name, unsigned lookup_flags, struct path *out) __must_check; // referenced; path_put()
+void path_get(const struct path *path);
+void path_put(const struct path *path);
+
+int inode_permission(const struct mnt_idmap *idmap, struct inode *inode, int mask);
+int generic_permission(const struct mnt_idmap *idmap, struct inode *inode, int mask);
+
+long do_sys_openat2(int dfd, const char *name, const struct open_how *how, size_t size); // descriptor
+long do_fstatat(int dfd, const char *name, struct stat *st, int at_flags);
+long do_statx(int dfd, const char *name, int at_flags, unsigned mask, struct statx *stx);
+long do_readlinkat(int dfd, const char *name, char *buf, size_t size);
+long do_faccessat(int dfd, const char *name, int mode, int at_flags);
+long do_statfs(const char *name, int fd, struct kstatfs *buf); // name or fd
+long do_mkdirat(int dfd, const char *name, mode_t mode);
+long do_mknodat(int dfd, const char *name, mode_t mode, dev_t dev);
+long do_symlinkat(const char *target, int dfd, const char *name);
+long do_unlinkat(int dfd, const char *name, int at_flags);
+long do_linkat(int odfd, const char *oname, int ndfd, const char *nname, int at_flags);
+long do_mount(const char *source, const char *target, const char *fstype, unsigned long ms_flags, const char *data);
+long do_umount(const char *target, int flags);
+long do_chdir(const char *name);
+long do_fchdir(int fd);
+long do_chroot(const char *name);
+long do_getcwd(char *buf, size_t size);
+// Files (open.c, read_write.c, readdir.c, ...).
+long ksys_close(int fd);
+long ksys_lseek(int fd, loff_t offset, int whence);
+long ksys_read(int fd, void *buf, size_t count);
+long ksys_pread64(int fd, void *buf, size_t count, loff_t pos);
+long do_preadv(int fd, const struct iovec *iov, int iovcnt, loff_t pos, int rwf_flags); // pos -1: f_pos
+long ksys_getdents64(int fd, void *dirents, size_t bytes);
+long do_getxattr(int dfd, const char *name, bool follow, int fd, const char *attr, void *value, size_t size);
+long do_listxattr(int dfd, const char *name, bool follow, int fd, char *list, size_t size);
+long ksys_dup3(int oldfd, int newfd, int flags);
+long ksys_fcntl(int fd, unsigned cmd, unsigned long arg);
+long ksys_ioctl(int fd, unsigned cmd, void *arg);
+long ksys_fadvise64(int fd, loff_t offset, loff_t len, int advice);
+long ksys_close_range(unsigned first, unsigned last, unsigned flags);
