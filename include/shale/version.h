@@ -1,5 +1,6 @@
 /*
- * The version of the library. SHALE_VERSION is what a program was compiled against, shale_version() what it runs with.
+ * The version of the library. SHALE_VERSION is what a program was compiled against, shale_version() what it
+ * runs with.
  */
 #ifndef SHALE_VERSION_H
 #define SHALE_VERSION_H
