@@ -48,13 +48,13 @@ struct qstr {
 
 struct dentry {
 	// Read by every walk: the first cache line.
-	_Atomic u32 d_flags;
+	u32 d_flags; // changed by atomic read-modify-writes (mostly under d_lock), read relaxed
 	seqcount_t d_seq;
 	struct hlist_node d_hash;
 	struct dentry *d_parent;
 	struct qstr d_name;
 	struct inode *d_inode;
-	char d_iname[DNAME_INLINE_LEN];
+	char d_iname[DNAME_INLINE_LEN]; // padded with zeroes to words, as are longer names elsewhere
 	const struct dentry_operations *d_op;
 	struct lockref d_lockref; // d_lockref.lock is d_lock
 	struct super_block *d_sb;
@@ -63,10 +63,11 @@ struct dentry {
 	struct hlist_node d_sib;      // in d_parent->d_children
 	struct hlist_head d_children; // d_lock
 	union {
-		struct hlist_node d_alias; // in d_inode->i_dentry
+		struct hlist_node d_alias;	    // in d_inode->i_dentry
+		struct hlist_node d_in_lookup_hash; // while DCACHE_PAR_LOOKUP
 		struct rcu_head d_rcu;
 	};
-	void *d_wait; // waiters for a parallel lookup
+	struct in_lookup_bucket *d_wait; // while DCACHE_PAR_LOOKUP: where others wait
 };
 #define d_lock d_lockref.lock
 
@@ -89,16 +90,38 @@ int d_splice_alias(struct inode *inode, struct dentry *dentry, struct dentry **o
 int d_obtain_alias(struct inode *inode, struct dentry **out) __must_check;
 struct dentry *d_lookup(const struct dentry *parent, const struct qstr *name); // referenced, or NULL
 void dput(struct dentry *dentry);
-struct dentry *dget(struct dentry *dentry);
+struct dentry *dget(struct dentry *dentry); // NULL stays NULL
 struct dentry *dget_parent(struct dentry *dentry);
 void d_drop(struct dentry *dentry);
 void d_delete(struct dentry *dentry);
 void shrink_dcache_sb(struct super_block *sb);
 void shrink_dcache_for_umount(struct super_block *sb);
+// For lookup: d_splice_alias() and d_add() may also be given a dentry of d_alloc_parallel(). A name that is not hashed
+// and not being looked up by another: the caller looks it up (DCACHE_PAR_LOOKUP set, end with d_lookup_done()); else
+// the dentry that another thread's lookup made. *out is referenced.
+int d_alloc_parallel(struct dentry *parent, const struct qstr *name, struct dentry **out) __must_check;
+void d_lookup_done(struct dentry *dentry);
+static inline bool d_in_lookup(const struct dentry *dentry)
+{
+	return READ_ONCE(dentry->d_flags) & DCACHE_PAR_LOOKUP;
+}
+static inline bool d_unhashed(const struct dentry *dentry)
+{
+	return hlist_unhashed_lockless(&dentry->d_hash);
+}
+static inline bool IS_ROOT(const struct dentry *dentry)
+{
+	return READ_ONCE(dentry->d_parent) == dentry;
+}
+bool is_subdir(struct dentry *dentry, struct dentry *ancestor); // or the same
+// Fills name->hash_len from name->name and len, for children of parent.
+void d_hash_name(const struct dentry *parent, struct qstr *name);
+struct dentry *d_find_alias(struct inode *inode); // some hashed name, or of a directory any; referenced, or NULL
+void d_invalidate(struct dentry *dentry);	  // the name is no longer true: unhashed with all below
 int d_path(const struct path *path, char *buf, size_t size, char **out); // into the tail of buf, from the current root
 static inline unsigned d_entry_type(const struct dentry *d)
 {
-	return atomic_load_explicit(&d->d_flags, memory_order_relaxed) & DCACHE_ENTRY_TYPE;
+	return READ_ONCE(d->d_flags) & DCACHE_ENTRY_TYPE;
 }
 static inline bool d_is_negative(const struct dentry *d) { return d_entry_type(d) == DCACHE_MISS_TYPE; }
 static inline bool d_is_dir(const struct dentry *d)

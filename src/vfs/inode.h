@@ -10,7 +10,6 @@
 #include "cache/mapping.h"
 #include "vfs/types.h"
 
-enum inode_state_bits { __I_NEW, I_NEW_WAIT };
 #define I_NEW	      (1u << 0)
 #define I_FREEING     (1u << 1)
 #define I_CLEAR	      (1u << 2)
@@ -129,10 +128,36 @@ static inline bool inode_is_new(const struct inode *inode)
 }
 void iput(struct inode *inode);
 void ihold(struct inode *inode);
+int generic_drop_inode(struct inode *inode); // 1 when nobody can find it again: no links, or not hashed
 int evict_inodes(struct super_block *sb); // at umount; -EBUSY: some are in use
 void clear_inode(struct inode *inode);
+void drop_nlink(struct inode *inode);
+void inc_nlink(struct inode *inode);
 void set_nlink(struct inode *inode, u32 nlink);
 void init_special_inode(struct inode *inode, mode_t mode, dev_t rdev); // chr, blk, fifo, sock
 void generic_fillattr(const struct mnt_idmap *idmap, struct inode *inode, struct kstat *stat);
+static inline void inode_lock(struct inode *inode) __acquires(inode->i_rwsem) __no_lock_analysis
+{
+	down_write(&inode->i_rwsem);
+}
+static inline void inode_unlock(struct inode *inode) __releases(inode->i_rwsem) __no_lock_analysis
+{
+	up_write(&inode->i_rwsem);
+}
+static inline void inode_lock_shared(struct inode *inode) __acquires_shared(inode->i_rwsem) __no_lock_analysis
+{
+	down_read(&inode->i_rwsem);
+}
+static inline void inode_unlock_shared(struct inode *inode) __releases_shared(inode->i_rwsem) __no_lock_analysis
+{
+	up_read(&inode->i_rwsem);
+}
+// Makes it findable by its number. new_inode() gives unhashed ones.
+void insert_inode_hash(struct inode *inode);
+// The inode with that number if it is in memory (waits for I_NEW to end); referenced, or NULL.
+struct inode *ilookup(struct super_block *sb, u64 ino);
+// For file systems that keep everything in the dentry cache.
+int simple_lookup(struct inode *dir, struct dentry *dentry, unsigned flags, struct dentry **out);
+int simple_get_link(struct dentry *dentry, struct inode *inode, struct delayed_call *done, const char **out);
 // Called when i_op, i_mode are final: caches what i_opflags hold.
 void inode_set_opflags(struct inode *inode);

@@ -4,6 +4,8 @@
 // killing, shared for whoever needs it to stay.
 #pragma once
 
+#include "base/errseq.h"
+#include "base/seq_file.h"
 #include "vfs/types.h"
 
 #define SB_RDONLY      (1u << 0)
@@ -16,7 +18,12 @@
 #define SB_LAZYTIME    (1u << 25)
 #define SB_NOUSER      (1u << 31)
 
+// s_state
+#define SB_BORN	 1u // fill_super succeeded: may be found and used
+#define SB_DYING 2u // being killed: who finds it waits until it is gone
+
 #define FS_REQUIRES_DEV 1u
+#define FS_HAS_SUBTYPE	4u
 #define FS_USERNS_MOUNT 8u
 
 struct file_system_type {
@@ -27,6 +34,7 @@ struct file_system_type {
 };
 // -EBUSY: the name is taken. Types are const and live as long as the machine (V1).
 int register_filesystem(struct shale *machine, const struct file_system_type *type) __must_check;
+// -EINVAL: not registered.
 int unregister_filesystem(struct shale *machine, const struct file_system_type *type);
 const struct file_system_type *get_fs_type(struct shale *machine, const char *name); // "type.subtype" finds type
 
@@ -65,13 +73,19 @@ struct super_block {
 	struct rw_semaphore s_umount;
 	int s_count;	   // memory references, under the machine's sb_lock
 	atomic_t s_active; // users
-	_Atomic int s_state; // born, dying
+	_Atomic unsigned s_state; // SB_BORN, SB_DYING
 	struct block_device *s_bdev;
 	void *s_fs_info; // the file system's
 	u32 s_time_gran; // ns
 	s64 s_time_min, s_time_max;
 	spinlock_t s_inode_list_lock;
 	struct list_head s_inodes;
+	spinlock_t s_dentry_lru_lock;
+	struct list_head s_dentry_lru; // unused dentries, oldest first
+	unsigned long s_nr_dentry_unused;
+	spinlock_t s_inode_lru_lock;
+	struct list_head s_inode_lru; // unused inodes without a name in memory, oldest first
+	unsigned long s_nr_inodes_unused;
 	char s_id[32]; // for messages: "sda1"
 	u8 s_uuid[16];
 	struct list_head s_mounts;

@@ -8,8 +8,16 @@
 
 struct linux_dirent64;
 
-int vfs_init(struct shale *machine) __must_check; // caches, rootfs, init's namespace (vfs_caches_init of flows.md)
+int vfs_init(struct shale *machine) __must_check; // caches and tables (vfs_caches_init of flows.md)
+// When the file systems are registered: rootfs (type "ramfs") as the root of init's namespace.
+int vfs_mount_root(struct shale *machine) __must_check;
+void vfs_umount_all(struct shale *machine); // every mount goes; before file systems leave. Tasks must be gone
 void vfs_exit(struct shale *machine);
+// Why the last mount failed, in words, with the parameter's name; "" if nothing is known.
+void vfs_mount_error_get(struct shale *machine, char *buf, size_t size);
+// Settings of /proc/sys/fs: protected_symlinks, protected_hardlinks, protected_fifos, protected_regular, mount-max.
+// -ENOENT: no such name; -EINVAL: value out of range.
+int vfs_sysctl_set(struct shale *machine, const char *name, int value);
 
 // Names (namei.c). Results are those of the kernel's system calls.
 #define LOOKUP_FOLLOW	 0x0001u
