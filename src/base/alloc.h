@@ -23,16 +23,16 @@ struct shale;
 
 #define ALLOC_SHARDS 16
 
-/* The part of the machine that this file owns. All fields are relaxed atomics. */
+/* The part of the machine that this file owns. All fields are read and written as relaxed atomics. */
 struct machine_alloc {
 	/* How allocations fail: an enum alloc_fail_mode. Off costs one predictable branch. */
-	_Atomic(unsigned) fail_mode;
-	_Atomic(u64) fail_seen; /* allocations counted since a mode was set */
-	_Atomic(u64) fail_nth;  /* ALLOC_FAIL_NTH, _FROM: which one; _RANDOM: one in so many */
-	_Atomic(u64) fail_seed;
-	_Atomic(u64) fail_injected; /* how many were refused */
+	unsigned fail_mode;
+	u64 fail_seen; /* allocations counted since a mode was set */
+	u64 fail_nth;  /* ALLOC_FAIL_NTH, _FROM: which one; _RANDOM: one in so many */
+	u64 fail_seed;
+	u64 fail_injected; /* how many were refused */
 	struct {
-		_Atomic(long) bytes;
+		long bytes;
 	} __aligned_cacheline charged[ALLOC_SHARDS];
 };
 

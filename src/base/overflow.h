@@ -26,7 +26,7 @@ static inline bool __must_check __must_check_overflow(bool overflow)
 		bool shl_bad = shl_s >= 64 || (shl_a << (shl_s & 63)) >> (shl_s & 63) != shl_a;              \
 		u64 shl_r = shl_a << (shl_s & 63);                                                           \
 		*(d) = (__typeof__(*(d)))shl_r;                                                              \
-		shl_bad || (__type_is_signed(*(d)) && shl_r >> 63) || (u64) * (d) != shl_r;              \
+		shl_bad || (__type_is_signed(*(d)) && shl_r >> 63) || (u64) * (d) != shl_r;                  \
 	}))
 
 static inline size_t __must_check size_add(size_t a, size_t b)

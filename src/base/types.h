@@ -24,12 +24,12 @@ typedef unsigned long pgoff_t;  /* an offset in a file, in units of PAGE_SIZE */
 typedef unsigned short umode_t; /* type and permission bits of an inode */
 
 #define SECTOR_SHIFT 9
-#define SECTOR_SIZE  (1 << SECTOR_SHIFT)
+#define SECTOR_SIZE  (1u << SECTOR_SHIFT)
 
 /* The page of the library (the grain of folios); it does not change with the host's. */
 #define PAGE_SHIFT 12
 #ifndef PAGE_SIZE
-#define PAGE_SIZE (1UL << PAGE_SHIFT)
+#define PAGE_SIZE (1ul << PAGE_SHIFT)
 #endif
 #ifndef PAGE_MASK
 #define PAGE_MASK (~(PAGE_SIZE - 1))
