@@ -122,10 +122,6 @@ static inline struct bio_vec bio_iter_iovec(const struct bio *bio, const struct 
 		.bv_offset = bv->bv_offset + iter->bi_bvec_done,
 	};
 }
-static inline void *bvec_virt(const struct bio_vec *bv)
-{
-	return (char *)bv->bv_base + bv->bv_offset;
-}
 // Moves over `bytes`, which must not be more than the current vector has.
 static inline void bio_advance_iter_single(const struct bio *bio, struct bvec_iter *iter, u32 bytes)
 {
