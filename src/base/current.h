@@ -17,13 +17,14 @@ struct shale;
 struct task;
 struct fiber;
 struct waiter;
+struct worker;
 struct blk_plug;
 struct bio_list;
 
 /* Counters and free lists that many threads use are split in so many parts; a power of two. */
 #define SHARDS 16
 
-struct current {
+struct current_context {
 	struct shale *machine;
 	struct task *task;
 	struct blk_plug *plug; /* requests held back; NULL: none */
@@ -32,6 +33,7 @@ struct current {
 	void *journal_info;        /* handle of the transaction that is open */
 	struct fiber *fiber;       /* in a threads=0 machine: the fiber that runs; else NULL */
 	struct waiter *waiter; /* what wakers address; NULL until the thread's first current_enter or sleep */
+	struct worker *worker;	   /* set on worker threads (base/workqueue.h) */
 	unsigned alloc_flags;  /* PF_MEMALLOC_* of the caller's making */
 	unsigned shard;        /* 0 .. SHARDS-1; always 0 in a threads=0 machine, so that it repeats */
 	unsigned thread_shard; /* the thread's own */
@@ -41,23 +43,23 @@ struct current {
 /* What current_enter puts aside. Lives on the caller's stack between enter and leave. */
 struct current_saved {
 	bool nested;
-	struct current outer;
+	struct current_context outer;
 };
 
-extern __thread struct current current_tls __attribute__((tls_model("initial-exec"), visibility("hidden")));
+extern __thread struct current_context current_tls __attribute__((tls_model("initial-exec"), visibility("hidden")));
 
 #if defined(__x86_64__) && !defined(SHALE_CURRENT_PLAIN)
 /* Computed each time: the compiler must not carry the address of one thread's copy over a sleep (see above).
  */
-static __always_inline struct current *current_get(void)
+static __always_inline struct current_context *current_get(void)
 {
-	struct current *c;
+	struct current_context *c;
 
 	__asm__ __volatile__("movq %%fs:0, %0\n\taddq current_tls@gottpoff(%%rip), %0" : "=r"(c) : : "cc");
 	return c;
 }
 #else
-static noinline __maybe_unused struct current *current_get(void)
+static noinline __maybe_unused struct current_context *current_get(void)
 {
 	__asm__ __volatile__("" : : : "memory");
 	return &current_tls;

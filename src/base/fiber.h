@@ -21,7 +21,8 @@ struct machine_fibers {
 	struct list_head all;      /* those made here, sleeping or not; for the report of a deadlock */
 	struct list_head runnable; /* woken or just started */
 	struct list_head idle;     /* finished ones, for the next item */
-	unsigned nr_runnable;
+	unsigned nr_runnable, nr_idle;
+	struct fiber *prev; /* who switched last; for the sanitizers */
 	u64 rng;      /* state of the choice */
 	u64 switches; /* decisions taken; with `trace`, the proof that a run repeats */
 	u64 trace;    /* hash over all decisions */
@@ -29,6 +30,10 @@ struct machine_fibers {
 
 int machine_fibers_init(struct shale *machine);
 void machine_fibers_exit(struct shale *machine);
+
+/* The caller from outside comes in and goes; `current` becomes that of the host's fiber. */
+void fiber_enter_host(struct shale *machine, struct current_context *c);
+void fiber_leave_host(struct shale *machine, struct current_context *c);
 
 /* The running fiber sleeps until it is woken (its waiter is RUNNING) or the clock reaches `deadline`. */
 void fiber_schedule(struct shale *machine, s64 deadline);

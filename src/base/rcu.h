@@ -26,6 +26,7 @@
 #endif
 
 struct shale;
+struct mutex;
 
 struct rcu_head {
 	struct rcu_head *next;
@@ -87,15 +88,18 @@ static inline void scoped_rcu_end(int *unused_section)
 }
 
 /* The machine's part. */
+struct machine_thread;
 struct machine_rcu {
-	struct rcu_head *pending; /* newest first; pushed without a lock */
-	u64 queued;               /* relaxed count of call_rcu */
-	u32 wake;                 /* futex: the callback thread sleeps on it; see rcu.c */
-	bool started;             /* the thread runs */
-	bool running_callbacks;   /* threads=0: callbacks are being run now */
-	struct rcu_state *state;  /* thread handle and barrier waiters */
+	struct rcu_head *pending;     /* newest first; pushed without a lock */
+	u32 awake;		      /* futex: 0 while the callback thread sleeps */
+	u32 hurry;		      /* futex: the thread pauses on it between batches */
+	u32 starting;		      /* taken by who starts the thread */
+	bool stopping;
+	struct machine_thread *thread; /* NULL until the first callback */
+	struct mutex *batch;	      /* held while a batch is taken, waited for and run */
 };
 int machine_rcu_init(struct shale *machine);
+/* Runs what is left and ends the thread. */
 void machine_rcu_exit(struct shale *machine);
 /* threads=0, outside all read sections: runs what is queued. */
 void rcu_run_single(struct shale *machine);

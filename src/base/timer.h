@@ -10,9 +10,10 @@
 #ifndef SHALE_BASE_TIMER_H
 #define SHALE_BASE_TIMER_H
 
-#include "base/spinlock.h"
+#include "base/wait.h"
 
 struct shale;
+struct machine_thread;
 
 struct timer {
 	struct shale *machine;
@@ -28,6 +29,8 @@ void timer_setup(struct shale *machine, struct timer *timer, void (*fn)(struct t
 /* Arms it for `expires_ns` of ktime_get, also if it was armed already; true when it was. Callable under
  * spinlocks. */
 bool mod_timer(struct timer *timer, s64 expires_ns);
+/* Arms it unless it is armed already: false then. */
+bool timer_start(struct timer *timer, s64 expires_ns);
 /* Disarms; true when it was armed. Its function may still be running. */
 bool del_timer(struct timer *timer);
 /* Disarms and waits until its function does not run any more. Not from the function itself. */
@@ -39,7 +42,10 @@ struct machine_timers {
 	struct timer *root;
 	u64 order;
 	struct timer *running;       /* whose function is being called */
-	struct timer_thread *thread; /* NULL until needed, and with threads=0 */
+	wait_queue_head_t done;	     /* del_timer_sync waits here */
+	wait_queue_head_t wake;	     /* the timer thread waits here */
+	struct machine_thread *thread; /* NULL until needed, and with threads=0 */
+	u32 starting;		     /* taken by who starts the thread */
 	bool stopping;
 };
 int machine_timers_init(struct shale *machine);

@@ -123,16 +123,21 @@ static inline bool waitqueue_active(const wait_queue_head_t *wq)
 	return READ_ONCE(wq->nr) != 0;
 }
 
-#define ___wait_event(wq, cond, prepare, sleep)                                                              \
-	do {                                                                                                 \
-		DEFINE_WAIT(wait_event_entry);                                                               \
-		for (;;) {                                                                                   \
-			prepare(&(wq), &wait_event_entry);                                                   \
-			if (cond)                                                                            \
-				break;                                                                       \
-			sleep;                                                                               \
-		}                                                                                            \
-		finish_wait(&(wq), &wait_event_entry);                                                       \
+/* The loop of all waits: with an entry of the caller's, and with one of its own. */
+#define ___wait_event_entry(wq, entry, cond, prepare, sleep) \
+	do {                                                 \
+		for (;;) {                                   \
+			prepare(wq, entry);                  \
+			if (cond)                            \
+				break;                       \
+			sleep;                               \
+		}                                            \
+		finish_wait(wq, entry);                      \
+	} while (0)
+#define ___wait_event(wq, cond, prepare, sleep)                                        \
+	do {                                                                           \
+		DEFINE_WAIT(wait_event_entry);                                         \
+		___wait_event_entry(&(wq), &wait_event_entry, cond, prepare, sleep);   \
 	} while (0)
 
 /* Sleeps until `cond` holds. It is evaluated again after each wake_up of the queue `wq` (not a pointer, as in
@@ -259,7 +264,7 @@ void io_poller_unregister(struct io_poller *poller);
 /* One more request is on its way (before it is submitted); one less (in reap, after its end_io ran). */
 static inline void io_poller_inflight_inc(struct io_poller *poller)
 {
-	atomic_add(1, &poller->inflight);
+	(void)atomic_add_return(1, &poller->inflight);
 	current->io_submitted = true;
 }
 static inline void io_poller_inflight_dec(struct io_poller *poller)

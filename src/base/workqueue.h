@@ -26,17 +26,21 @@ struct workqueue_struct;
 typedef void (*work_func_t)(struct work_struct *work);
 
 struct work_struct {
-	struct list_head entry; /* queue's waiting list or the workers' ready list */
+	struct list_head entry;	     /* queue's waiting list or the workers' ready list */
 	work_func_t func;
 	struct workqueue_struct *wq; /* the queue it is or was last on */
-	u32 state;                   /* WORK_* of workqueue.c; atomic, changed under the lock */
+	u64 seq;		     /* number of its last queueing */
+	u32 state;		     /* WORK_* bits; written under the lock */
 };
+#define WORK_PENDING 1u /* waits to run */
+#define WORK_READY   2u /* is on the ready list */
+#define WORK_AGAIN   4u /* waits for its own run to end */
 
 #define INIT_WORK(work, fn) init_work(work, fn)
 void init_work(struct work_struct *work, work_func_t func);
 static inline bool work_pending(const struct work_struct *work)
 {
-	return READ_ONCE(work->state) & 1;
+	return READ_ONCE(work->state) & WORK_PENDING;
 }
 /* Waiting or running. */
 bool work_busy(const struct work_struct *work);
@@ -82,20 +86,22 @@ bool cancel_work_sync(struct work_struct *work);
 bool cancel_delayed_work(struct delayed_work *dwork);
 bool cancel_delayed_work_sync(struct delayed_work *dwork);
 
-/* The machine's part. */
+/* The machine's part; the lock guards all of it. */
 struct machine_workers {
 	spinlock_t lock;
-	struct list_head ready; /* items that may start */
+	u64 seq;		  /* number of the last queueing */
+	struct list_head ready;	  /* items that may start */
 	unsigned nr_ready;
-	struct list_head queues;  /* all workqueues */
-	wait_queue_head_t done;   /* woken when an item or a queue has finished and somebody waits */
-	unsigned flushers;        /* who waits on `done` */
+	struct list_head running; /* struct work_running, one for each item that runs */
+	struct list_head queues;
+	wait_queue_head_t done;	  /* woken when an item has ended and there are flushers */
+	unsigned flushers;
 	struct list_head workers; /* threads */
-	struct list_head idle;    /* those without work, last used first */
-	unsigned nr_workers, nr_idle, nr_running;
-	unsigned nr_ordered; /* items of ordered queues that wait or run */
+	struct list_head idle;	  /* those without work */
+	unsigned nr_workers, nr_idle;
+	unsigned nr_running;	  /* workers that neither idle nor sleep inside an item */
+	unsigned nr_ordered;	  /* items of ordered queues that wait or run */
 	bool spawn_failed, stopping;
-	struct workqueue_struct *system_wq;
 };
 int machine_workers_init(struct shale *machine);
 /* Waits for all work, ends all workers. */
@@ -103,9 +109,19 @@ void machine_workers_exit(struct shale *machine);
 /* The running worker goes to sleep inside an item, and wakes. Called by schedule(). */
 void worker_sleeping(struct shale *machine);
 void worker_waking(struct shale *machine);
-/* threads=0: number of items that may start; takes the nth; runs it. */
-unsigned work_ready_count(const struct shale *machine);
-struct work_struct *work_ready_take(struct shale *machine, unsigned nth);
-void work_run(struct shale *machine, struct work_struct *work);
+
+/* One run of an item; kept by who runs it. */
+struct work_running {
+	struct work_struct *work; /* may be freed by its function: followed only if `again` */
+	work_func_t func;
+	struct workqueue_struct *wq;
+	u64 seq;
+	bool again; /* queued again meanwhile */
+	struct list_head entry;
+};
+/* For the runners. How many items may start; begins the run of the nth (lock held, or threads=0); runs it and ends it. */
+unsigned work_ready_count(struct shale *machine);
+void work_begin(struct shale *machine, unsigned nth, struct work_running *run);
+void work_run(struct shale *machine, struct work_running *run);
 
 #endif
