@@ -24,6 +24,7 @@
 #define __acquires_shared(l)         __lock_attribute(acquire_shared_capability(l))
 #define __releases(l)                __lock_attribute(release_capability(l))
 #define __releases_shared(l)         __lock_attribute(release_shared_capability(l))
+#define __releases_any(l)            __lock_attribute(release_generic_capability(l))
 #define __try_acquires(ok, l)        __lock_attribute(try_acquire_capability(ok, l))
 #define __try_acquires_shared(ok, l) __lock_attribute(try_acquire_shared_capability(ok, l))
 #define __must_hold(l)               __lock_attribute(requires_capability(l))

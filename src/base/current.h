@@ -33,7 +33,7 @@ struct current_context {
 	void *journal_info;        /* handle of the transaction that is open */
 	struct fiber *fiber;       /* in a threads=0 machine: the fiber that runs; else NULL */
 	struct waiter *waiter; /* what wakers address; NULL until the thread's first current_enter or sleep */
-	struct worker *worker;	   /* set on worker threads (base/workqueue.h) */
+	struct worker *worker; /* set on worker threads (base/workqueue.h) */
 	unsigned alloc_flags;  /* PF_MEMALLOC_* of the caller's making */
 	unsigned shard;        /* 0 .. SHARDS-1; always 0 in a threads=0 machine, so that it repeats */
 	unsigned thread_shard; /* the thread's own */
@@ -46,7 +46,8 @@ struct current_saved {
 	struct current_context outer;
 };
 
-extern __thread struct current_context current_tls __attribute__((tls_model("initial-exec"), visibility("hidden")));
+extern __thread struct current_context current_tls
+	__attribute__((tls_model("initial-exec"), visibility("hidden")));
 
 #if defined(__x86_64__) && !defined(SHALE_CURRENT_PLAIN)
 /* Computed each time: the compiler must not carry the address of one thread's copy over a sleep (see above).

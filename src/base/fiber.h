@@ -23,9 +23,9 @@ struct machine_fibers {
 	struct list_head idle;     /* finished ones, for the next item */
 	unsigned nr_runnable, nr_idle;
 	struct fiber *prev; /* who switched last; for the sanitizers */
-	u64 rng;      /* state of the choice */
-	u64 switches; /* decisions taken; with `trace`, the proof that a run repeats */
-	u64 trace;    /* hash over all decisions */
+	u64 rng;            /* state of the choice */
+	u64 switches;       /* decisions taken; with `trace`, the proof that a run repeats */
+	u64 trace;          /* hash over all decisions */
 };
 
 int machine_fibers_init(struct shale *machine);

@@ -11,10 +11,11 @@
 #include <unistd.h>
 #include "base/clock.h"
 
-/* Sleeps while *word == value, until `deadline` (ns of CLOCK_MONOTONIC; KTIME_MAX: none). May return early. */
+/* Sleeps while *word == value, until `deadline` (ns of CLOCK_MONOTONIC; KTIME_MAX: none). May return early.
+ */
 static inline void futex_wait(u32 *word, u32 value, s64 deadline)
 {
-	struct timespec ts = { deadline / NSEC_PER_SEC, deadline % NSEC_PER_SEC };
+	struct timespec ts = {deadline / NSEC_PER_SEC, deadline % NSEC_PER_SEC};
 
 	syscall(SYS_futex, word, FUTEX_WAIT_BITSET_PRIVATE, value, deadline == KTIME_MAX ? NULL : &ts, NULL,
 		FUTEX_BITSET_MATCH_ANY);

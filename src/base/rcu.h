@@ -21,7 +21,7 @@
 
 #include "base/annotate.h"
 #include "base/atomic.h"
-#if !SHALE_TSAN
+#if !SHALE_TSAN && !SHALE_ASAN
 #include <urcu/static/urcu-bp.h>
 #endif
 
@@ -34,8 +34,8 @@ struct rcu_head {
 };
 #define __rcu
 
-#if SHALE_TSAN
-/* Calls into the library, whose own accesses the sanitizer does not follow. */
+#if SHALE_TSAN || SHALE_ASAN
+/* Calls into the library, whose own accesses the sanitizers do not judge. */
 void rcu_read_lock(void);
 void rcu_read_unlock(void);
 #else
@@ -90,13 +90,13 @@ static inline void scoped_rcu_end(int *unused_section)
 /* The machine's part. */
 struct machine_thread;
 struct machine_rcu {
-	struct rcu_head *pending;     /* newest first; pushed without a lock */
-	u32 awake;		      /* futex: 0 while the callback thread sleeps */
-	u32 hurry;		      /* futex: the thread pauses on it between batches */
-	u32 starting;		      /* taken by who starts the thread */
+	struct rcu_head *pending; /* newest first; pushed without a lock */
+	u32 awake;                /* futex: 0 while the callback thread sleeps */
+	u32 hurry;                /* futex: the thread pauses on it between batches */
+	u32 starting;             /* taken by who starts the thread */
 	bool stopping;
 	struct machine_thread *thread; /* NULL until the first callback */
-	struct mutex *batch;	      /* held while a batch is taken, waited for and run */
+	struct mutex *batch;           /* held while a batch is taken, waited for and run */
 };
 int machine_rcu_init(struct shale *machine);
 /* Runs what is left and ends the thread. */

@@ -44,7 +44,7 @@ static inline void down_read(struct rw_semaphore *sem) __acquires_shared(sem) __
 	if (unlikely(!down_read_trylock(sem)))
 		down_read_slow(sem);
 }
-static inline void up_read(struct rw_semaphore *sem) __releases_shared(sem) __no_lock_analysis
+static inline void up_read(struct rw_semaphore *sem) __releases_any(sem) __no_lock_analysis
 {
 	u32 left = __atomic_sub_fetch(&sem->count, 1, __ATOMIC_ACQ_REL);
 
@@ -67,7 +67,8 @@ static inline void up_write(struct rw_semaphore *sem) __releases(sem) __no_lock_
 	if (unlikely(__atomic_sub_fetch(&sem->count, RWSEM_WRITER, __ATOMIC_ACQ_REL) & RWSEM_WAITERS))
 		rwsem_wake(sem);
 }
-/* From writer to reader, with nobody in between. */
+/* From writer to reader, with nobody in between. (The analysis goes on to see a writer; up_read satisfies
+ * it.) */
 static inline void downgrade_write(struct rw_semaphore *sem) __no_lock_analysis
 {
 	if (unlikely(__atomic_sub_fetch(&sem->count, RWSEM_WRITER - 1, __ATOMIC_ACQ_REL) & RWSEM_WAITERS))

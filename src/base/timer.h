@@ -41,11 +41,11 @@ struct machine_timers {
 	spinlock_t lock;
 	struct timer *root;
 	u64 order;
-	struct timer *running;       /* whose function is being called */
-	wait_queue_head_t done;	     /* del_timer_sync waits here */
-	wait_queue_head_t wake;	     /* the timer thread waits here */
+	struct timer *running;         /* whose function is being called */
+	wait_queue_head_t done;        /* del_timer_sync waits here */
+	wait_queue_head_t wake;        /* the timer thread waits here */
 	struct machine_thread *thread; /* NULL until needed, and with threads=0 */
-	u32 starting;		     /* taken by who starts the thread */
+	u32 starting;                  /* taken by who starts the thread */
 	bool stopping;
 };
 int machine_timers_init(struct shale *machine);

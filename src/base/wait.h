@@ -124,20 +124,20 @@ static inline bool waitqueue_active(const wait_queue_head_t *wq)
 }
 
 /* The loop of all waits: with an entry of the caller's, and with one of its own. */
-#define ___wait_event_entry(wq, entry, cond, prepare, sleep) \
-	do {                                                 \
-		for (;;) {                                   \
-			prepare(wq, entry);                  \
-			if (cond)                            \
-				break;                       \
-			sleep;                               \
-		}                                            \
-		finish_wait(wq, entry);                      \
+#define ___wait_event_entry(wq, entry, cond, prepare, sleep)                                                 \
+	do {                                                                                                 \
+		for (;;) {                                                                                   \
+			prepare(wq, entry);                                                                  \
+			if (cond)                                                                            \
+				break;                                                                       \
+			sleep;                                                                               \
+		}                                                                                            \
+		finish_wait(wq, entry);                                                                      \
 	} while (0)
-#define ___wait_event(wq, cond, prepare, sleep)                                        \
-	do {                                                                           \
-		DEFINE_WAIT(wait_event_entry);                                         \
-		___wait_event_entry(&(wq), &wait_event_entry, cond, prepare, sleep);   \
+#define ___wait_event(wq, cond, prepare, sleep)                                                              \
+	do {                                                                                                 \
+		DEFINE_WAIT(wait_event_entry);                                                               \
+		___wait_event_entry(&(wq), &wait_event_entry, cond, prepare, sleep);                         \
 	} while (0)
 
 /* Sleeps until `cond` holds. It is evaluated again after each wake_up of the queue `wq` (not a pointer, as in

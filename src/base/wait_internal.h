@@ -9,7 +9,8 @@
 
 /* What every sleep begins with: the check, the plug, the note of the place. False: woken already. */
 bool sleep_begin(struct waiter *waiter, const char *place);
-/* The thread sleeps on the waiter's word until it is woken or `deadline` (CLOCK_MONOTONIC) has come. Not for fibers. */
+/* The thread sleeps on the waiter's word until it is woken or `deadline` (CLOCK_MONOTONIC) has come. Not for
+ * fibers. */
 void waiter_block(struct waiter *waiter, s64 deadline);
 
 /* threads=0: one blocking reap for the scheduler; false when nothing is in flight. */

@@ -26,11 +26,11 @@ struct workqueue_struct;
 typedef void (*work_func_t)(struct work_struct *work);
 
 struct work_struct {
-	struct list_head entry;	     /* queue's waiting list or the workers' ready list */
+	struct list_head entry; /* queue's waiting list or the workers' ready list */
 	work_func_t func;
 	struct workqueue_struct *wq; /* the queue it is or was last on */
-	u64 seq;		     /* number of its last queueing */
-	u32 state;		     /* WORK_* bits; written under the lock */
+	u64 seq;                     /* number of its last queueing */
+	u32 state;                   /* WORK_* bits; written under the lock */
 };
 #define WORK_PENDING 1u /* waits to run */
 #define WORK_READY   2u /* is on the ready list */
@@ -89,18 +89,18 @@ bool cancel_delayed_work_sync(struct delayed_work *dwork);
 /* The machine's part; the lock guards all of it. */
 struct machine_workers {
 	spinlock_t lock;
-	u64 seq;		  /* number of the last queueing */
-	struct list_head ready;	  /* items that may start */
+	u64 seq;                /* number of the last queueing */
+	struct list_head ready; /* items that may start */
 	unsigned nr_ready;
 	struct list_head running; /* struct work_running, one for each item that runs */
 	struct list_head queues;
-	wait_queue_head_t done;	  /* woken when an item has ended and there are flushers */
+	wait_queue_head_t done; /* woken when an item has ended and there are flushers */
 	unsigned flushers;
 	struct list_head workers; /* threads */
-	struct list_head idle;	  /* those without work */
+	struct list_head idle;    /* those without work */
 	unsigned nr_workers, nr_idle;
-	unsigned nr_running;	  /* workers that neither idle nor sleep inside an item */
-	unsigned nr_ordered;	  /* items of ordered queues that wait or run */
+	unsigned nr_running; /* workers that neither idle nor sleep inside an item */
+	unsigned nr_ordered; /* items of ordered queues that wait or run */
 	bool spawn_failed, stopping;
 };
 int machine_workers_init(struct shale *machine);
@@ -119,7 +119,8 @@ struct work_running {
 	bool again; /* queued again meanwhile */
 	struct list_head entry;
 };
-/* For the runners. How many items may start; begins the run of the nth (lock held, or threads=0); runs it and ends it. */
+/* For the runners. How many items may start; begins the run of the nth (lock held, or threads=0); runs it and
+ * ends it. */
 unsigned work_ready_count(struct shale *machine);
 void work_begin(struct shale *machine, unsigned nth, struct work_running *run);
 void work_run(struct shale *machine, struct work_running *run);

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * What base/workqueue.c (items and queues) and base/worker.c (threads that run them) share. All under machine->workers.lock.
+ * What base/workqueue.c (items and queues) and base/worker.c (threads that run them) share. All under
+ * machine->workers.lock.
  */
 #ifndef SHALE_BASE_WORKQUEUE_INTERNAL_H
 #define SHALE_BASE_WORKQUEUE_INTERNAL_H
@@ -18,8 +19,8 @@ struct workqueue_struct {
 };
 
 /*
- * If there is work that may start and too few workers run, wakes an idle one; true when a new one is to be made: then the caller calls
- * worker_spawn after it has dropped the lock.
+ * If there is work that may start and too few workers run, wakes an idle one; true when a new one is to be
+ * made: then the caller calls worker_spawn after it has dropped the lock.
  */
 bool worker_kick(struct shale *machine);
 void worker_spawn(struct shale *machine);
