@@ -6,7 +6,9 @@
 #include <signal.h>
 #include <sys/sysinfo.h>
 #include <unistd.h>
+#include "base/log.h"
 #include "base/machine.h"
+#include "base/trace.h"
 
 struct machine_thread {
 	pthread_t thread;
@@ -78,6 +80,8 @@ static const struct part {
 	void (*exit)(struct shale *machine);
 } parts[] = {
 	{machine_clock_init, NULL},
+	{log_init, log_exit},
+	{NULL, trace_exit},
 	{machine_wait_init, machine_wait_exit},
 	{machine_fibers_init, machine_fibers_exit},
 	{machine_rcu_init, machine_rcu_exit},
@@ -104,7 +108,7 @@ int machine_init(struct shale *machine, const struct machine_options *options)
 		machine->options.memory_limit = default_memory_limit();
 	machine_random_init(machine);
 	for (unsigned i = 0; i < ARRAY_SIZE(parts); i++) {
-		error = parts[i].init(machine);
+		error = parts[i].init ? parts[i].init(machine) : 0;
 		if (error) {
 			exit_parts(machine, i);
 			return error;

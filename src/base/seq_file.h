@@ -97,8 +97,8 @@ void seq_vprintf(struct seq_file *m, const char *fmt, va_list args) __printf(2, 
 void seq_put_decimal_ull(struct seq_file *m, const char *delimiter, u64 n);
 void seq_put_decimal_ll(struct seq_file *m, const char *delimiter, s64 n);
 void seq_put_hex_ll(struct seq_file *m, const char *delimiter, u64 n, unsigned width);
-/* The text, with backslash, every byte of `esc` and every byte that is not printable ASCII but in neither, as
- * \ooo. */
+/* The text; backslashes, bytes of `esc` and bytes that are not printable ASCII become \ and three octal
+ * digits. */
 void seq_escape(struct seq_file *m, const char *s, const char *esc);
 void seq_escape_mem(struct seq_file *m, const char *s, size_t len, const char *esc);
 /* `s` with only the bytes of `esc` as \ooo: names in mounts and mountinfo. */

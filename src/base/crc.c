@@ -1,0 +1,98 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The checks of base/crc.h. By table, one byte at a time; crc32c also by the processor's instruction, eight
+ * bytes at a time. A table's entry is the exclusive or of the entries of its index's bits (the code is
+ * linear), so each table is written as eight constants and unfolded by the preprocessor; the tests compare it
+ * with division bit by bit.
+ */
+#include <string.h>
+#include "base/crc.h"
+#if defined(__x86_64__)
+#include <nmmintrin.h>
+#endif
+
+#define BIT_TERM(i, b, v) (((i) >> (b)&1) ? (v) : 0u)
+/* Entries 1, 2, 4, ... 128 of the table of CRC32C. */
+#define CRC32C(i)                                                                                            \
+	(BIT_TERM(i, 0, 0xf26b8303u) ^ BIT_TERM(i, 1, 0xe13b70f7u) ^ BIT_TERM(i, 2, 0xc79a971fu) ^           \
+	 BIT_TERM(i, 3, 0x8ad958cfu) ^ BIT_TERM(i, 4, 0x105ec76fu) ^ BIT_TERM(i, 5, 0x20bd8edeu) ^           \
+	 BIT_TERM(i, 6, 0x417b1dbcu) ^ BIT_TERM(i, 7, 0x82f63b78u))
+/* Entries 1, 2, 4, ... 128 of the table of CRC32. */
+#define CRC32(i)                                                                                             \
+	(BIT_TERM(i, 0, 0x77073096u) ^ BIT_TERM(i, 1, 0xee0e612cu) ^ BIT_TERM(i, 2, 0x76dc419u) ^            \
+	 BIT_TERM(i, 3, 0xedb8832u) ^ BIT_TERM(i, 4, 0x1db71064u) ^ BIT_TERM(i, 5, 0x3b6e20c8u) ^            \
+	 BIT_TERM(i, 6, 0x76dc4190u) ^ BIT_TERM(i, 7, 0xedb88320u))
+/* Entries 1, 2, 4, ... 128 of the table of CRC16. */
+#define CRC16(i)                                                                                             \
+	(BIT_TERM(i, 0, 0xc0c1u) ^ BIT_TERM(i, 1, 0xc181u) ^ BIT_TERM(i, 2, 0xc301u) ^                       \
+	 BIT_TERM(i, 3, 0xc601u) ^ BIT_TERM(i, 4, 0xcc01u) ^ BIT_TERM(i, 5, 0xd801u) ^                       \
+	 BIT_TERM(i, 6, 0xf001u) ^ BIT_TERM(i, 7, 0xa001u))
+
+#define ROW4(f, i)  f(i), f((i) + 1), f((i) + 2), f((i) + 3)
+#define ROW16(f, i) ROW4(f, i), ROW4(f, (i) + 4), ROW4(f, (i) + 8), ROW4(f, (i) + 12)
+#define ROW64(f, i) ROW16(f, i), ROW16(f, (i) + 16), ROW16(f, (i) + 32), ROW16(f, (i) + 48)
+#define TABLE(f)                                                                                             \
+	{                                                                                                    \
+		ROW64(f, 0), ROW64(f, 64), ROW64(f, 128), ROW64(f, 192)                                      \
+	}
+
+static const u32 crc32c_table[256] = TABLE(CRC32C);
+static const u32 crc32_table[256] = TABLE(CRC32);
+static const u16 crc16_table[256] = TABLE(CRC16);
+
+u32 crc32c_by_table(u32 crc, const void *p, size_t len)
+{
+	const u8 *byte = p;
+
+	while (len--)
+		crc = crc >> 8 ^ crc32c_table[(crc ^ *byte++) & 0xff];
+	return crc;
+}
+
+u32 crc32_le(u32 crc, const void *p, size_t len)
+{
+	const u8 *byte = p;
+
+	while (len--)
+		crc = crc >> 8 ^ crc32_table[(crc ^ *byte++) & 0xff];
+	return crc;
+}
+
+u16 crc16(u16 crc, const void *p, size_t len)
+{
+	const u8 *byte = p;
+
+	while (len--)
+		crc = (u16)(crc >> 8 ^ crc16_table[(crc ^ *byte++) & 0xff]);
+	return crc;
+}
+
+#if defined(__x86_64__)
+__attribute__((target("sse4.2"))) static u32 crc32c_by_instruction(u32 crc, const void *p, size_t len)
+{
+	const u8 *byte = p;
+	u64 state = crc;
+
+	for (; len >= 8; byte += 8, len -= 8) {
+		u64 word;
+
+		memcpy(&word, byte, 8);
+		state = _mm_crc32_u64(state, word);
+	}
+	for (crc = (u32)state; len; len--)
+		crc = _mm_crc32_u8(crc, *byte++);
+	return crc;
+}
+
+u32 crc32c(u32 crc, const void *p, size_t len)
+{
+	if (likely(__builtin_cpu_supports("sse4.2")))
+		return crc32c_by_instruction(crc, p, len);
+	return crc32c_by_table(crc, p, len);
+}
+#else
+u32 crc32c(u32 crc, const void *p, size_t len)
+{
+	return crc32c_by_table(crc, p, len);
+}
+#endif
