@@ -2,6 +2,7 @@
 // holds the file. f_pos is guarded by f_pos_lock.
 #pragma once
 
+#include "base/errseq.h"
 #include "cache/mapping.h"
 #include "vfs/types.h"
 
@@ -22,8 +23,14 @@
 #define FMODE_NOWAIT	0x200000u
 #define FMODE_NOACCOUNT 0x400000u
 
+#define FMODE_FAST_READ 0x800000u // reads without O_DIRECT are plain reads of f_mapping's cache: pread may serve them without a reference
+#define FMODE_OWN_CRED	0x1000000u // f_cred is counted for this file; else the descriptor table it was opened in pins it
+#define FMODE_WRITER	0x2000000u // holds a write reference of the mount
+#define FMODE_RANDOM	0x4000000u // POSIX_FADV_RANDOM
+
+// What readers need is one cache line, which nobody writes while the file is in use; what changes lies behind it. f_mode, f_mapping, f_inode are read by
+// lock-free lookups, perhaps of a file that is being made anew: READ_ONCE, WRITE_ONCE.
 struct file {
-	atomic64_t f_count;
 	unsigned f_mode, f_flags;
 	const struct file_operations *f_op;
 	struct address_space *f_mapping;
@@ -31,12 +38,24 @@ struct file {
 	struct path f_path;
 	const struct cred *f_cred;
 	void *private_data;
-	struct file_ra_state f_ra;
-	loff_t f_pos;
+
+	atomic64_t f_count __aligned_cacheline; // 0: free
+	loff_t f_pos; // f_pos_lock
 	struct mutex f_pos_lock;
+	struct file_ra_state f_ra; // heuristics: relaxed, unlocked
 	errseq_t f_wb_err, f_sb_err;
 	struct shale *f_machine;
 };
+
+// A referenced file behind a descriptor; file == NULL: none.
+struct fd {
+	struct file *file;
+};
+struct fd fdget(int fd);     // not those of O_PATH
+struct fd fdget_raw(int fd); // all
+struct fd fdget_pos(int fd); // with f_pos_lock held where the file's position is shared
+void fdput(struct fd f);
+void fdput_pos(struct fd f);
 
 struct kiocb {
 	struct file *ki_filp;
@@ -58,7 +77,10 @@ static inline bool dir_emit(struct dir_context *ctx, const char *name, int namel
 	return ctx->actor(ctx, name, namelen, ctx->pos, ino, type);
 }
 
+#define FOP_BUFFERED_READ 1u // read_iter without IOCB_DIRECT is generic_file_read_iter
+
 struct file_operations {
+	unsigned fop_flags;
 	int (*open)(struct inode *inode, struct file *file);
 	int (*flush)(struct file *file);
 	int (*release)(struct inode *inode, struct file *file);
@@ -76,9 +98,12 @@ loff_t generic_file_llseek(struct file *file, loff_t offset, int whence);
 loff_t generic_file_llseek_size(struct file *file, loff_t offset, int whence, loff_t maxsize, loff_t eof);
 int generic_file_open(struct inode *inode, struct file *file);
 loff_t vfs_setpos(struct file *file, loff_t offset, loff_t maxsize);
-int dcache_readdir(struct file *file, struct dir_context *ctx); // directories that live in the dentry cache (ramfs)
-int dcache_dir_open(struct inode *inode, struct file *file);
-int dcache_dir_close(struct inode *inode, struct file *file);
+void touch_atime(const struct path *path); // by the mount's and file system's rules (relatime)
+static inline void file_accessed(struct file *file)
+{
+	if (!(READ_ONCE(file->f_flags) & O_NOATIME))
+		touch_atime(&file->f_path);
+}
 
 int alloc_empty_file(struct task *task, unsigned flags, struct file **out) __must_check; // -ENFILE at file-max
 int vfs_open(const struct path *path, struct file *file) __must_check;
@@ -91,4 +116,5 @@ struct fiemap_extent_info {
 	void *fi_extents_start; // struct fiemap_extent[]
 };
 int fiemap_fill_next_extent(struct fiemap_extent_info *fi, u64 logical, u64 phys, u64 len, u32 flags); // 1: full or last
+// Checks and clips the range; -EFBIG, -EINVAL; -EBADR with the flags that are not supported in fi_flags.
 int fiemap_prep(struct inode *inode, struct fiemap_extent_info *fi, u64 start, u64 *len, u32 supported_flags);

@@ -40,6 +40,7 @@ struct task {
 	struct files_struct *files;
 	struct mnt_namespace *ns;
 	u16 ioprio;
+	u64 rlim_nofile_cur, rlim_nofile_max; // RLIMIT_NOFILE; relaxed
 };
 
 struct task_cred_args {

@@ -1,0 +1,237 @@
+// Open files: making and freeing them, the limit on their number, references.
+//
+// A file belongs to the descriptors and calls that hold its count; the last fput releases what it holds (its path, which is
+// a dentry and a mount) and gives the memory back at once. The memory stays a struct file until a grace period is over, so lock-free lookups may look
+// at freed ones: f_count is 0 there. The count of open files is kept in shards that spill in batches, so that opening and closing writes no line that
+// other threads write.
+#include "base/alloc.h"
+#include "vfs/cred.h"
+#include "vfs/dcache.h"
+#include "vfs/files_internal.h"
+#include "vfs/inode.h"
+#include "vfs/mount.h"
+#include "vfs/super.h"
+#include "vfs/vfs_internal.h"
+
+#include <errno.h>
+
+#define NR_FILES_BATCH 32
+#define FILE_MAX_LEAST 8192
+
+struct files_machine *files_of(struct shale *machine) { return machine->vfs->files; }
+
+s64 nr_open_files(struct shale *machine)
+{
+	struct files_machine *fm = files_of(machine);
+
+	return READ_ONCE(fm->nr_files) + sharded_counter_sum(&fm->nr_files_rest);
+}
+
+static void nr_files_add(struct files_machine *fm, s64 n)
+{
+	s64 *rest = &fm->nr_files_rest.shard[current->shard].value;
+	s64 now = __atomic_add_fetch(rest, n, __ATOMIC_RELAXED);
+
+	if (unlikely(now >= NR_FILES_BATCH || now <= -NR_FILES_BATCH)) {
+		__atomic_fetch_sub(rest, now, __ATOMIC_RELAXED);
+		__atomic_fetch_add(&fm->nr_files, now, __ATOMIC_RELAXED);
+	}
+}
+
+static bool nr_files_exceeded(struct shale *machine, struct files_machine *fm)
+{
+	if (likely(READ_ONCE(fm->nr_files) + NR_FILES_BATCH * SHARDS < fm->file_max))
+		return false;
+	return nr_open_files(machine) >= fm->file_max && !cred_has_cap(current_cred(), SHALE_CAP_SYS_ADMIN);
+}
+
+static void file_ctor(void *object)
+{
+	struct file *file = object;
+
+	memset(file, 0, sizeof(*file));
+	mutex_init(&file->f_pos_lock);
+}
+
+int files_init(struct shale *machine)
+{
+	struct files_machine *fm;
+	int err;
+
+	fm = kmalloc_aligned(machine, sizeof(*fm), 64);
+	if (!fm)
+		return -ENOMEM;
+	memset(fm, 0, sizeof(*fm));
+	err = pool_create(machine, "file", sizeof(struct file), POOL_TYPESAFE | POOL_CACHELINE, file_ctor,
+			  &fm->file_pool);
+	if (err) {
+		kfree(fm);
+		return err;
+	}
+	// As Linux sizes file-max: a tenth of memory at 1 KiB a file.
+	fm->file_max = (s64)(machine->options.memory_limit / 10 / 1024);
+	if (fm->file_max < FILE_MAX_LEAST)
+		fm->file_max = FILE_MAX_LEAST;
+	sharded_counter_init(&fm->nr_files_rest, 0);
+	spin_lock_init(&fm->tasks_lock);
+	INIT_LIST_HEAD(&fm->tasks);
+	machine->vfs->files = fm;
+	return 0;
+}
+
+void files_exit(struct shale *machine)
+{
+	struct files_machine *fm = files_of(machine);
+
+	if (!fm)
+		return;
+	BUG_ON(!list_empty(&fm->tasks));
+	pool_destroy(fm->file_pool);
+	kfree(fm);
+	machine->vfs->files = NULL;
+}
+
+int alloc_empty_file(struct task *task, unsigned flags, struct file **out)
+{
+	struct shale *machine = task->machine;
+	struct files_machine *fm = files_of(machine);
+	const struct cred *cred = current_cred();
+	struct file *file;
+
+	if (unlikely(nr_files_exceeded(machine, fm)))
+		return -ENFILE;
+	file = pool_alloc(fm->file_pool);
+	if (unlikely(!file))
+		return -ENOMEM;
+	nr_files_add(fm, 1);
+	WRITE_ONCE(file->f_mode, 0);
+	if (unlikely(!files_pin_cred(task->files, cred))) {
+		get_cred(cred);
+		WRITE_ONCE(file->f_mode, FMODE_OWN_CRED);
+	}
+	WRITE_ONCE(file->f_flags, flags);
+	file->f_op = NULL;
+	WRITE_ONCE(file->f_mapping, NULL);
+	WRITE_ONCE(file->f_inode, NULL);
+	file->f_path.mnt = NULL;
+	file->f_path.dentry = NULL;
+	file->f_cred = cred;
+	file->private_data = NULL;
+	file->f_pos = 0;
+	file->f_wb_err = 0;
+	file->f_sb_err = 0;
+	file->f_machine = machine;
+	atomic64_set_release(&file->f_count, 1);
+	*out = file;
+	return 0;
+}
+
+struct file *get_file(struct file *file)
+{
+	atomic64_inc(&file->f_count);
+	return file;
+}
+
+static void file_free(struct file *file)
+{
+	struct files_machine *fm = files_of(file->f_machine);
+
+	if (unlikely(file->f_mode & FMODE_OWN_CRED))
+		put_cred(file->f_cred);
+	nr_files_add(fm, -1);
+	pool_free(fm->file_pool, file);
+}
+
+static noinline void file_release_slow(struct file *file)
+{
+	if ((file->f_mode & FMODE_OPENED) && file->f_op->release)
+		file->f_op->release(file->f_inode, file);
+	if (file->f_mode & FMODE_WRITER)
+		mnt_drop_write(file->f_path.mnt);
+}
+
+static void __fput(struct file *file)
+{
+	if (file->f_op && (file->f_op->release || (file->f_mode & FMODE_WRITER)))
+		file_release_slow(file);
+	if (file->f_path.dentry) {
+		dput(file->f_path.dentry);
+		mntput(file->f_path.mnt);
+	}
+	file_free(file);
+}
+
+void fput(struct file *file)
+{
+	if (atomic64_dec_and_test(&file->f_count))
+		__fput(file);
+}
+
+int filp_close(struct file *file)
+{
+	int err = 0;
+
+	if (unlikely(file->f_op && file->f_op->flush) && !(file->f_mode & FMODE_PATH))
+		err = file->f_op->flush(file);
+	fput(file);
+	return err;
+}
+
+static struct fd fdget_mode(int fd, unsigned mask)
+{
+	struct files_struct *files = current->task->files;
+
+	for (;;) {
+		struct file *file;
+
+		rcu_read_lock();
+		file = files_lookup_fd_raw(files, (unsigned)fd);
+		if (unlikely(!file)) {
+			rcu_read_unlock();
+			return (struct fd){NULL};
+		}
+		if (unlikely(!atomic64_inc_not_zero(&file->f_count))) {
+			// Closed, and its slot is about to show it.
+			rcu_read_unlock();
+			cpu_relax();
+			continue;
+		}
+		if (unlikely(files_lookup_fd_raw(files, (unsigned)fd) != file)) {
+			rcu_read_unlock();
+			fput(file);
+			continue;
+		}
+		rcu_read_unlock();
+		if (unlikely(READ_ONCE(file->f_mode) & mask)) {
+			fput(file);
+			return (struct fd){NULL};
+		}
+		return (struct fd){file};
+	}
+}
+
+struct fd fdget(int fd) { return fdget_mode(fd, FMODE_PATH); }
+
+struct fd fdget_raw(int fd) { return fdget_mode(fd, 0); }
+
+struct fd fdget_pos(int fd)
+{
+	struct fd f = fdget(fd);
+
+	if (f.file && (f.file->f_mode & FMODE_ATOMIC_POS))
+		mutex_lock(&f.file->f_pos_lock);
+	return f;
+}
+
+void fdput(struct fd f)
+{
+	if (f.file)
+		fput(f.file);
+}
+
+void fdput_pos(struct fd f)
+{
+	if (f.file && (f.file->f_mode & FMODE_ATOMIC_POS))
+		mutex_unlock(&f.file->f_pos_lock);
+	fdput(f);
+}

@@ -1,0 +1,21 @@
+// Directories that live in memory alone (ramfs, devtmpfs): their entries in the order of a number that each gets once and keeps, so that a listing goes
+// on where it stopped whatever was made or removed meanwhile.
+//
+// Guarded by the directory's i_rwsem: exclusive to add and remove, shared to list.
+#pragma once
+
+#include "base/xarray.h"
+#include "vfs/types.h"
+
+struct offset_dir {
+	struct xarray entries; // number → dentry (d_fsdata holds the number)
+	unsigned long next;
+};
+
+void simple_offset_init(struct offset_dir *dir, struct shale *machine);
+void simple_offset_destroy(struct offset_dir *dir);
+int simple_offset_add(struct offset_dir *dir, struct dentry *dentry) __must_check;
+void simple_offset_remove(struct offset_dir *dir, struct dentry *dentry);
+bool simple_offset_empty(struct offset_dir *dir);
+// The body of iterate_shared, and of llseek.
+int simple_offset_readdir(struct offset_dir *dir, struct file *file, struct dir_context *ctx);

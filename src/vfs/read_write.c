@@ -1,0 +1,276 @@
+// read and its kin: limits, positions, vectors; and the lock-free pread of what is cached.
+//
+// A plain pread of cached data takes no reference on the file: inside one RCU section it finds the file, notes its mapping, checks that
+// the descriptor still holds the file, and copies what the cache has without I/O. (Inodes, and so mappings, outlive a grace period.) What
+// is missing then is done with a referenced file. So threads that read one file share no line that they write but the folios'.
+#include "base/current.h"
+#include "base/uio.h"
+#include "vfs/dcache.h"
+#include "vfs/files_internal.h"
+#include "vfs/inode.h"
+#include "vfs/mount.h"
+#include "vfs/super.h"
+#include "vfs/vfs_internal.h"
+
+#include <errno.h>
+#include <limits.h>
+#include <sys/uio.h>
+
+#define MAX_RW_BYTES   ((size_t)0x7ffff000) // of one call, as Linux
+#define FAST_READ_MOST (64u << 10)	    // longer ones do not hold up grace periods
+#define RWF_SUPPORTED  (RWF_HIPRI | RWF_DSYNC | RWF_SYNC | RWF_NOWAIT | RWF_APPEND)
+
+static int rw_verify_area(loff_t pos, size_t count)
+{
+	if (unlikely((ssize_t)count < 0 || pos < 0))
+		return -EINVAL;
+	return unlikely((u64)pos + count > (u64)INT64_MAX) ? -EINVAL : 0;
+}
+
+static int check_readable(const struct file *file)
+{
+	if (unlikely(!(file->f_mode & FMODE_READ)))
+		return -EBADF;
+	if (unlikely(!(file->f_mode & FMODE_CAN_READ)))
+		return S_ISDIR(file->f_inode->i_mode) ? -EISDIR : -EINVAL;
+	return 0;
+}
+
+static int kiocb_set_flags(struct kiocb *iocb, int rwf)
+{
+	if (rwf & ~RWF_SUPPORTED)
+		return -EOPNOTSUPP;
+	if (rwf & RWF_NOWAIT) {
+		if (!(iocb->ki_filp->f_mode & FMODE_NOWAIT))
+			return -EOPNOTSUPP;
+		iocb->ki_flags |= IOCB_NOWAIT | IOCB_NOIO;
+	}
+	if (rwf & RWF_HIPRI)
+		iocb->ki_flags |= IOCB_HIPRI;
+	return 0;
+}
+
+static void init_kiocb(struct kiocb *iocb, struct file *file, loff_t pos)
+{
+	*iocb = (struct kiocb){.ki_filp = file, .ki_pos = pos};
+	if (unlikely(READ_ONCE(file->f_flags) & O_DIRECT))
+		iocb->ki_flags |= IOCB_DIRECT;
+}
+
+static ssize_t vfs_read(struct file *file, void *buf, size_t count, loff_t *pos)
+{
+	struct kiocb iocb;
+	struct iov_iter iter;
+	struct iovec iov;
+	ssize_t n = check_readable(file);
+
+	if (unlikely(n))
+		return n;
+	if (unlikely(!buf && count))
+		return -EFAULT;
+	n = rw_verify_area(*pos, count);
+	if (unlikely(n))
+		return n;
+	if (count > MAX_RW_BYTES)
+		count = MAX_RW_BYTES;
+	iov = (struct iovec){.iov_base = buf, .iov_len = count};
+	iov_iter_init(&iter, ITER_DEST, &iov, 1, count);
+	init_kiocb(&iocb, file, *pos);
+	n = file->f_op->read_iter(&iocb, &iter);
+	if (n > 0)
+		*pos = iocb.ki_pos;
+	return n;
+}
+
+long ksys_read(int fd, void *buf, size_t count)
+{
+	struct fd f = fdget_pos(fd);
+	loff_t pos = 0;
+	long n;
+
+	if (!f.file)
+		return -EBADF;
+	if (f.file->f_mode & FMODE_LSEEK)
+		pos = f.file->f_pos;
+	n = vfs_read(f.file, buf, count, &pos);
+	if (n >= 0 && (f.file->f_mode & FMODE_LSEEK))
+		f.file->f_pos = pos;
+	fdput_pos(f);
+	return n;
+}
+
+// What the cache holds of the range, without a reference to the file. 0 also when the file is not for that.
+static ssize_t read_cached(int fd, struct iov_iter *iter, loff_t pos)
+{
+	struct files_struct *files = current->task->files;
+	struct address_space *mapping;
+	struct file *file;
+	ssize_t n = 0;
+
+	rcu_read_lock();
+	file = files_lookup_fd_raw(files, (unsigned)fd);
+	if (likely(file && (smp_load_acquire(&file->f_mode) & FMODE_FAST_READ))) {
+		mapping = smp_load_acquire(&file->f_mapping);
+		if (likely(mapping && files_lookup_fd_raw(files, (unsigned)fd) == file)) {
+			loff_t at = pos;
+			struct file_ra_state ra = {.prev_pos = -1};
+
+			n = filemap_read(mapping, &ra, &at, iter, IOCB_NOIO | IOCB_NOWAIT);
+			if (n > 0)
+				WRITE_ONCE(file->f_ra.prev_pos, at - 1);
+		}
+	}
+	rcu_read_unlock();
+	return n > 0 ? n : 0;
+}
+
+// Reads on behind `done` bytes that the cache had.
+static long pread_rest(int fd, void *buf, size_t count, loff_t pos, ssize_t done)
+{
+	struct fd f = fdget(fd);
+	long n;
+
+	if (!f.file)
+		return done ? done : -EBADF;
+	if (!(f.file->f_mode & FMODE_PREAD)) {
+		n = -ESPIPE;
+	} else {
+		pos += done;
+		n = vfs_read(f.file, (char *)buf + done, count - (size_t)done, &pos);
+	}
+	fdput(f);
+	if (n < 0)
+		return done ? done : n;
+	return done + n;
+}
+
+long ksys_pread64(int fd, void *buf, size_t count, loff_t pos)
+{
+	ssize_t done = 0;
+
+	if (unlikely(pos < 0))
+		return -EINVAL;
+	if (likely(count && count <= FAST_READ_MOST && buf && !rw_verify_area(pos, count))) {
+		struct iovec iov = {.iov_base = buf, .iov_len = count};
+		struct iov_iter iter;
+
+		iov_iter_init(&iter, ITER_DEST, &iov, 1, count);
+		done = read_cached(fd, &iter, pos);
+		if (likely((size_t)done == count))
+			return done;
+	}
+	return pread_rest(fd, buf, count, pos, done);
+}
+
+ssize_t vfs_readv(struct file *file, const struct iovec *iov, int iovcnt, loff_t *pos, int rwf_flags)
+{
+	struct iovec fast[UIO_FASTIOV], *owned = fast;
+	struct iov_iter iter;
+	struct kiocb iocb;
+	ssize_t n;
+
+	n = check_readable(file);
+	if (n)
+		return n;
+	n = import_iovec(file->f_machine, ITER_DEST, iov, (unsigned long)iovcnt, UIO_FASTIOV, &owned, &iter);
+	if (n < 0)
+		return n;
+	if (iov_iter_count(&iter)) {
+		n = rw_verify_area(*pos, iov_iter_count(&iter));
+		init_kiocb(&iocb, file, *pos);
+		if (!n)
+			n = kiocb_set_flags(&iocb, rwf_flags);
+		if (!n) {
+			n = file->f_op->read_iter(&iocb, &iter);
+			if (n > 0)
+				*pos = iocb.ki_pos;
+		}
+	} else {
+		n = 0;
+	}
+	if (owned != fast)
+		kfree(owned);
+	return n;
+}
+
+static long do_readv_pos(int fd, const struct iovec *iov, int iovcnt, int rwf_flags)
+{
+	struct fd f = fdget_pos(fd);
+	loff_t pos = 0;
+	long n;
+
+	if (!f.file)
+		return -EBADF;
+	if (f.file->f_mode & FMODE_LSEEK)
+		pos = f.file->f_pos;
+	n = vfs_readv(f.file, iov, iovcnt, &pos, rwf_flags);
+	if (n >= 0 && (f.file->f_mode & FMODE_LSEEK))
+		f.file->f_pos = pos;
+	fdput_pos(f);
+	return n;
+}
+
+long do_preadv(int fd, const struct iovec *iov, int iovcnt, loff_t pos, int rwf_flags)
+{
+	struct fd f;
+	long n = -ESPIPE;
+
+	if (pos == -1)
+		return do_readv_pos(fd, iov, iovcnt, rwf_flags);
+	if (pos < 0)
+		return -EINVAL;
+	f = fdget(fd);
+	if (!f.file)
+		return -EBADF;
+	if (f.file->f_mode & FMODE_PREAD)
+		n = vfs_readv(f.file, iov, iovcnt, &pos, rwf_flags);
+	fdput(f);
+	return n;
+}
+
+ssize_t generic_file_read_iter(struct kiocb *iocb, struct iov_iter *to)
+{
+	struct file *file = iocb->ki_filp;
+	ssize_t n;
+
+	if (!iov_iter_count(to))
+		return 0;
+	n = filemap_read(file->f_mapping, &file->f_ra, &iocb->ki_pos, to, iocb->ki_flags & (IOCB_NOWAIT | IOCB_NOIO));
+	file_accessed(file);
+	return n;
+}
+
+static bool timespec_before_eq(const struct timespec *a, const struct timespec *b)
+{
+	s64 a_sec = READ_ONCE(a->tv_sec), b_sec = READ_ONCE(b->tv_sec);
+
+	return a_sec < b_sec || (a_sec == b_sec && READ_ONCE(a->tv_nsec) <= READ_ONCE(b->tv_nsec));
+}
+
+#define RELATIME_AGE (24 * 60 * 60) // seconds after which even an unchanged file gets a new atime
+
+// Writes the access time where mount and file system want it. Not for changes of names or data: no lock but i_lock is taken.
+void touch_atime(const struct path *path)
+{
+	struct inode *inode = d_inode(path->dentry);
+	struct super_block *sb = inode->i_sb;
+	struct timespec now;
+	u32 flags;
+
+	if (sb_rdonly(sb) || (READ_ONCE(inode->i_flags) & S_NOATIME))
+		return;
+	flags = mnt_flags(path->mnt);
+	if (flags & (MNT_NOATIME | MNT_READONLY) || ((flags & MNT_NODIRATIME) && S_ISDIR(inode->i_mode)))
+		return;
+	ktime_get_coarse_real_ts64(sb->s_machine, &now);
+	if ((flags & MNT_RELATIME) && !timespec_before_eq(&inode->i_atime, &inode->i_mtime) &&
+	    !timespec_before_eq(&inode->i_atime, &inode->i_ctime) &&
+	    now.tv_sec - READ_ONCE(inode->i_atime.tv_sec) < RELATIME_AGE)
+		return;
+	if (sb->s_time_gran > 1)
+		now.tv_nsec -= now.tv_nsec % sb->s_time_gran;
+	spin_lock(&inode->i_lock);
+	WRITE_ONCE(inode->i_atime.tv_sec, now.tv_sec);
+	WRITE_ONCE(inode->i_atime.tv_nsec, now.tv_nsec);
+	spin_unlock(&inode->i_lock);
+}
