@@ -30,7 +30,7 @@ struct iovec;     /* <sys/uio.h> */
 struct statx;     /* <linux/stat.h>, or <sys/stat.h> with _GNU_SOURCE */
 struct statfs;    /* <sys/vfs.h> */
 struct open_how;  /* <linux/openat2.h> */
-struct timespec;  /* <time.h> */
+struct rlimit;    /* <sys/resource.h> */
 
 #ifdef __cplusplus
 extern "C" {
@@ -105,6 +105,8 @@ ssize_t shale_vmstat(struct shale *machine, char *buf, size_t size);
 int shale_disk_add(struct shale *machine, const char *name, const char *uri, unsigned flags);
 /* Detaches the disk. -ENODEV: no such disk; -EBUSY: it is mounted or open. */
 int shale_disk_remove(struct shale *machine, const char *name);
+/* Why the machine's last shale_disk_add() failed, in words: form and result as for shale_mount_error(). */
+ssize_t shale_disk_error(struct shale *machine, char *buf, size_t size);
 /*
  * What the element `layer` ("fault", "delay", "log", ...; NULL: the outermost) of a disk's stack of filters has to tell: text, NUL-terminated, cut to size.
  * Returns the length of all of it without the NUL. -ENODEV: no such disk; -ENOENT: no such layer; -EOPNOTSUPP: it tells nothing.
@@ -144,6 +146,9 @@ int shale_task_fork(struct shale_task *task, unsigned clone_flags, struct shale_
 void shale_task_free(struct shale_task *task);
 /* umask(2): sets mask & 0777, returns the one before. */
 int shale_umask(struct shale_task *task, mode_t mask);
+/* getrlimit(2), setrlimit(2): RLIMIT_NOFILE, which bounds descriptor numbers (65536 at first); -EINVAL for others. */
+int shale_getrlimit(struct shale_task *task, int resource, struct rlimit *limit);
+int shale_setrlimit(struct shale_task *task, int resource, const struct rlimit *limit);
 /* chdir(2), fchdir(2), chroot(2). */
 int shale_chdir(struct shale_task *task, const char *path);
 int shale_fchdir(struct shale_task *task, int fd);
@@ -170,7 +175,10 @@ ssize_t shale_mount_error(struct shale *machine, char *buf, size_t size);
 int shale_open(struct shale_task *task, const char *path, int flags, mode_t mode);
 int shale_openat(struct shale_task *task, int dfd, const char *path, int flags, mode_t mode);
 int shale_openat2(struct shale_task *task, int dfd, const char *path, const struct open_how *how, size_t size);
-/* close(2), close_range(2) (flags: CLOSE_RANGE_CLOEXEC, CLOSE_RANGE_UNSHARE). */
+/*
+ * close(2), close_range(2) (flags: CLOSE_RANGE_CLOEXEC, CLOSE_RANGE_UNSHARE; the latter not while another thread is in a call with the same
+ * task).
+ */
 int shale_close(struct shale_task *task, int fd);
 int shale_close_range(struct shale_task *task, unsigned first, unsigned last, unsigned flags);
 /* dup(2), dup2(2), dup3(2). */

@@ -12,7 +12,9 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
-#include <linux/close_range.h>
+
+#define CLOSE_RANGE_UNSHARE 2u // <linux/close_range.h>
+#define CLOSE_RANGE_CLOEXEC 4u
 
 #define WORDS(nr) ((nr) / BITS_PER_LONG)
 
@@ -266,6 +268,27 @@ long ksys_dup3(int oldfd, int newfd, int flags) __no_lock_analysis
 		return err == -EMFILE ? -EBADF : err;
 	}
 	return do_dup2(files, from.file, (unsigned)newfd, flags & O_CLOEXEC);
+}
+
+long ksys_dup(int fd)
+{
+	struct fd f = fdget_raw(fd);
+
+	return f.file ? fd_dupfd(f.file, 0, 0) : -EBADF;
+}
+
+// As dup3 without flags, but the same number twice is no error.
+long ksys_dup2(int oldfd, int newfd)
+{
+	struct fd f;
+
+	if (oldfd != newfd)
+		return ksys_dup3(oldfd, newfd, 0);
+	f = fdget_raw(oldfd);
+	if (!f.file)
+		return -EBADF;
+	fdput(f);
+	return newfd;
 }
 
 int fd_dupfd(struct file *file, unsigned from, unsigned flags)

@@ -27,6 +27,7 @@
 #define FMODE_OWN_CRED	0x1000000u // f_cred is counted for this file; else the descriptor table it was opened in pins it
 #define FMODE_WRITER	0x2000000u // holds a write reference of the mount
 #define FMODE_RANDOM	0x4000000u // POSIX_FADV_RANDOM
+#define FMODE_EXCL	0x8000000u // holds a claim on its block device
 
 // What readers need is one cache line, which nobody writes while the file is in use; what changes lies behind it. f_mode, f_mapping, f_inode are read by
 // lock-free lookups, perhaps of a file that is being made anew: READ_ONCE, WRITE_ONCE.
@@ -98,12 +99,7 @@ loff_t generic_file_llseek(struct file *file, loff_t offset, int whence);
 loff_t generic_file_llseek_size(struct file *file, loff_t offset, int whence, loff_t maxsize, loff_t eof);
 int generic_file_open(struct inode *inode, struct file *file);
 loff_t vfs_setpos(struct file *file, loff_t offset, loff_t maxsize);
-void touch_atime(const struct path *path); // by the mount's and file system's rules (relatime)
-static inline void file_accessed(struct file *file)
-{
-	if (!(READ_ONCE(file->f_flags) & O_NOATIME))
-		touch_atime(&file->f_path);
-}
+void file_accessed(struct file *file); // touch_atime() unless O_NOATIME
 
 int alloc_empty_file(struct task *task, unsigned flags, struct file **out) __must_check; // -ENFILE at file-max
 int vfs_open(const struct path *path, struct file *file) __must_check;

@@ -25,7 +25,6 @@ struct files_machine {
 	spinlock_t tasks_lock;
 	struct list_head tasks;
 	int last_pid;
-	const struct file_operations *def_blk_fops; // of the bdev file system; set while it starts
 };
 
 struct fdtable {

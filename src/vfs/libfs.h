@@ -19,3 +19,7 @@ void simple_offset_remove(struct offset_dir *dir, struct dentry *dentry);
 bool simple_offset_empty(struct offset_dir *dir);
 // The body of iterate_shared, and of llseek.
 int simple_offset_readdir(struct offset_dir *dir, struct file *file, struct dir_context *ctx);
+
+// Trees that live in memory alone: names, modes, symlinks and special files, all kept in the dentry cache and inodes of their own. Every name holds a
+// reference on its dentry. For fill_super: sets operations and makes the root directory.
+int mem_tree_fill_super(struct super_block *sb, u32 magic, mode_t root_mode) __must_check;

@@ -2,8 +2,6 @@
 //
 // Order of the checks is that of Linux, since programs see which error comes first: flags, name, descriptor, file, walk, permission, device.
 #include "base/current.h"
-#include "base/le.h"
-#include "block/blk_types.h"
 #include "vfs/cred.h"
 #include "vfs/files_internal.h"
 #include "vfs/inode.h"
@@ -152,23 +150,6 @@ static int may_open(const struct path *path, struct inode *inode, int acc_mode, 
 
 static const struct file_operations path_fops;
 
-// The operations of what has none of its own: special files take the machine's.
-static int file_ops(const struct inode *inode, const struct file_operations **out)
-{
-	*out = inode->i_fop;
-	if (likely(*out))
-		return 0;
-	switch (inode->i_mode & S_IFMT) {
-	case S_IFBLK:
-		*out = files_of(inode->i_sb->s_machine)->def_blk_fops;
-		return *out ? 0 : -ENXIO;
-	case S_IFIFO:
-		return -EOPNOTSUPP; // pipes
-	default:
-		return -ENXIO;
-	}
-}
-
 // What the file can do, from its operations, its kind and its flags.
 static void file_set_mode(struct file *file, const struct inode *inode, unsigned mode)
 {
@@ -203,9 +184,11 @@ static int do_dentry_open(struct file *file, struct inode *inode)
 	}
 	mode |= FMODE_LSEEK | FMODE_PREAD | FMODE_PWRITE;
 	mode |= (acc & MAY_READ ? FMODE_READ : 0) | (acc & MAY_WRITE ? FMODE_WRITE : 0);
-	err = file_ops(inode, &file->f_op);
-	if (err)
-		return err;
+	if (unlikely(S_ISFIFO(inode->i_mode))) // pipes are not there yet
+		return -EOPNOTSUPP;
+	file->f_op = inode->i_fop;
+	if (unlikely(!file->f_op))
+		return -ENODEV;
 	if ((mode & FMODE_WRITE) && S_ISREG(inode->i_mode)) {
 		err = mnt_want_write(file->f_path.mnt);
 		if (err)

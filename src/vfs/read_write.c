@@ -3,6 +3,7 @@
 // A plain pread of cached data takes no reference on the file: inside one RCU section it finds the file, notes its mapping, checks that
 // the descriptor still holds the file, and copies what the cache has without I/O. (Inodes, and so mappings, outlive a grace period.) What
 // is missing then is done with a referenced file. So threads that read one file share no line that they write but the folios'.
+#include "base/alloc.h"
 #include "base/current.h"
 #include "base/uio.h"
 #include "vfs/dcache.h"
@@ -16,7 +17,6 @@
 #include <limits.h>
 #include <sys/uio.h>
 
-#define MAX_RW_BYTES   ((size_t)0x7ffff000) // of one call, as Linux
 #define FAST_READ_MOST (64u << 10)	    // longer ones do not hold up grace periods
 #define RWF_SUPPORTED  (RWF_HIPRI | RWF_DSYNC | RWF_SYNC | RWF_NOWAIT | RWF_APPEND)
 
@@ -61,7 +61,6 @@ static ssize_t vfs_read(struct file *file, void *buf, size_t count, loff_t *pos)
 {
 	struct kiocb iocb;
 	struct iov_iter iter;
-	struct iovec iov;
 	ssize_t n = check_readable(file);
 
 	if (unlikely(n))
@@ -71,10 +70,9 @@ static ssize_t vfs_read(struct file *file, void *buf, size_t count, loff_t *pos)
 	n = rw_verify_area(*pos, count);
 	if (unlikely(n))
 		return n;
-	if (count > MAX_RW_BYTES)
-		count = MAX_RW_BYTES;
-	iov = (struct iovec){.iov_base = buf, .iov_len = count};
-	iov_iter_init(&iter, ITER_DEST, &iov, 1, count);
+	if (count > MAX_RW_COUNT)
+		count = MAX_RW_COUNT;
+	iov_iter_ubuf(&iter, ITER_DEST, buf, count);
 	init_kiocb(&iocb, file, *pos);
 	n = file->f_op->read_iter(&iocb, &iter);
 	if (n > 0)
@@ -151,10 +149,9 @@ long ksys_pread64(int fd, void *buf, size_t count, loff_t pos)
 	if (unlikely(pos < 0))
 		return -EINVAL;
 	if (likely(count && count <= FAST_READ_MOST && buf && !rw_verify_area(pos, count))) {
-		struct iovec iov = {.iov_base = buf, .iov_len = count};
 		struct iov_iter iter;
 
-		iov_iter_init(&iter, ITER_DEST, &iov, 1, count);
+		iov_iter_ubuf(&iter, ITER_DEST, buf, count);
 		done = read_cached(fd, &iter, pos);
 		if (likely((size_t)done == count))
 			return done;
@@ -164,7 +161,7 @@ long ksys_pread64(int fd, void *buf, size_t count, loff_t pos)
 
 ssize_t vfs_readv(struct file *file, const struct iovec *iov, int iovcnt, loff_t *pos, int rwf_flags)
 {
-	struct iovec fast[UIO_FASTIOV], *owned = fast;
+	struct iovec fast[UIO_FASTIOV], *owned;
 	struct iov_iter iter;
 	struct kiocb iocb;
 	ssize_t n;
@@ -172,7 +169,7 @@ ssize_t vfs_readv(struct file *file, const struct iovec *iov, int iovcnt, loff_t
 	n = check_readable(file);
 	if (n)
 		return n;
-	n = import_iovec(file->f_machine, ITER_DEST, iov, (unsigned long)iovcnt, UIO_FASTIOV, &owned, &iter);
+	n = import_iovec(file->f_machine, ITER_DEST, iov, (unsigned long)iovcnt, UIO_FASTIOV, fast, &owned, &iter);
 	if (n < 0)
 		return n;
 	if (iov_iter_count(&iter)) {
@@ -188,8 +185,7 @@ ssize_t vfs_readv(struct file *file, const struct iovec *iov, int iovcnt, loff_t
 	} else {
 		n = 0;
 	}
-	if (owned != fast)
-		kfree(owned);
+	kfree(owned);
 	return n;
 }
 
@@ -240,37 +236,8 @@ ssize_t generic_file_read_iter(struct kiocb *iocb, struct iov_iter *to)
 	return n;
 }
 
-static bool timespec_before_eq(const struct timespec *a, const struct timespec *b)
+void file_accessed(struct file *file)
 {
-	s64 a_sec = READ_ONCE(a->tv_sec), b_sec = READ_ONCE(b->tv_sec);
-
-	return a_sec < b_sec || (a_sec == b_sec && READ_ONCE(a->tv_nsec) <= READ_ONCE(b->tv_nsec));
-}
-
-#define RELATIME_AGE (24 * 60 * 60) // seconds after which even an unchanged file gets a new atime
-
-// Writes the access time where mount and file system want it. Not for changes of names or data: no lock but i_lock is taken.
-void touch_atime(const struct path *path)
-{
-	struct inode *inode = d_inode(path->dentry);
-	struct super_block *sb = inode->i_sb;
-	struct timespec now;
-	u32 flags;
-
-	if (sb_rdonly(sb) || (READ_ONCE(inode->i_flags) & S_NOATIME))
-		return;
-	flags = mnt_flags(path->mnt);
-	if (flags & (MNT_NOATIME | MNT_READONLY) || ((flags & MNT_NODIRATIME) && S_ISDIR(inode->i_mode)))
-		return;
-	ktime_get_coarse_real_ts64(sb->s_machine, &now);
-	if ((flags & MNT_RELATIME) && !timespec_before_eq(&inode->i_atime, &inode->i_mtime) &&
-	    !timespec_before_eq(&inode->i_atime, &inode->i_ctime) &&
-	    now.tv_sec - READ_ONCE(inode->i_atime.tv_sec) < RELATIME_AGE)
-		return;
-	if (sb->s_time_gran > 1)
-		now.tv_nsec -= now.tv_nsec % sb->s_time_gran;
-	spin_lock(&inode->i_lock);
-	WRITE_ONCE(inode->i_atime.tv_sec, now.tv_sec);
-	WRITE_ONCE(inode->i_atime.tv_nsec, now.tv_nsec);
-	spin_unlock(&inode->i_lock);
+	if (!(READ_ONCE(file->f_flags) & O_NOATIME))
+		touch_atime(&file->f_path);
 }

@@ -106,7 +106,7 @@ void simple_offset_destroy(struct offset_dir *dir) { xa_destroy(&dir->entries); 
 
 int simple_offset_add(struct offset_dir *dir, struct dentry *dentry)
 {
-	int err = xa_store(&dir->entries, dir->next, dentry, NULL);
+	int err = xa_err(xa_store(&dir->entries, dir->next, dentry));
 
 	if (!err)
 		dentry->d_fsdata = (void *)dir->next++;
@@ -156,9 +156,7 @@ int simple_offset_readdir(struct offset_dir *dir, struct file *file, struct dir_
 		return -EINVAL;
 	if (!emit_dots(file, ctx))
 		return 0;
-	index = (unsigned long)ctx->pos;
-	for (dentry = xa_find(&dir->entries, &index, ULONG_MAX); dentry;
-	     dentry = xa_find_after(&dir->entries, &index, ULONG_MAX)) {
+	xa_for_each_start(&dir->entries, index, dentry, (unsigned long)ctx->pos) {
 		struct inode *inode = d_inode(dentry);
 
 		ctx->pos = (loff_t)index;

@@ -8,7 +8,11 @@
 #include "vfs/vfs_internal.h"
 
 #include <errno.h>
-#include <sched.h>
+
+// clone(2) flags; <sched.h> of the C library is for those who start threads.
+#define CLONE_FS    0x00000200u
+#define CLONE_FILES 0x00000400u
+#define CLONE_NEWNS 0x00020000u
 
 static void task_publish(struct task *task)
 {
@@ -98,7 +102,7 @@ int task_fork(struct task *parent, unsigned flags, struct task **out)
 	struct task *task;
 	int err;
 
-	if (flags & ~(unsigned)(CLONE_FILES | CLONE_FS | CLONE_NEWNS))
+	if (flags & ~(CLONE_FILES | CLONE_FS | CLONE_NEWNS))
 		return -EINVAL;
 	if ((flags & CLONE_FS) && (flags & CLONE_NEWNS))
 		return -EINVAL;
@@ -130,4 +134,49 @@ void task_put(struct task *task)
 	list_del(&task->tasks);
 	spin_unlock(&fm->tasks_lock);
 	task_free(task);
+}
+
+void tasks_put_all(struct shale *machine)
+{
+	struct files_machine *fm = files_of(machine);
+
+	while (!list_empty(&fm->tasks))
+		task_put(list_first_entry(&fm->tasks, struct task, tasks));
+}
+
+long do_umask(int mask)
+{
+	struct fs_struct *fs = current->task->fs;
+	int old;
+
+	scoped_spin_lock(&fs->lock);
+	old = fs->umask;
+	WRITE_ONCE(fs->umask, mask & 0777);
+	return old;
+}
+
+static bool rlimit_raises(const struct task *task, const struct rlimit *new)
+{
+	return new->rlim_max > READ_ONCE(task->rlim_nofile_max);
+}
+
+long do_prlimit_nofile(const struct rlimit *new, struct rlimit *old)
+{
+	struct task *task = current->task;
+
+	if (new && new->rlim_cur > new->rlim_max)
+		return -EINVAL;
+	if (new && new->rlim_max > NR_OPEN_MAX)
+		return -EPERM;
+	if (new && rlimit_raises(task, new) && !capable(SHALE_CAP_SYS_RESOURCE))
+		return -EPERM;
+	if (old) {
+		old->rlim_cur = READ_ONCE(task->rlim_nofile_cur);
+		old->rlim_max = READ_ONCE(task->rlim_nofile_max);
+	}
+	if (new) {
+		WRITE_ONCE(task->rlim_nofile_cur, new->rlim_cur);
+		WRITE_ONCE(task->rlim_nofile_max, new->rlim_max);
+	}
+	return 0;
 }

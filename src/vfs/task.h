@@ -20,6 +20,7 @@ struct cred { // immutable once shown; replaced whole; RCU
 #define SHALE_CAP_SYS_RAWIO 17
 #define SHALE_CAP_SYS_CHROOT 18
 #define SHALE_CAP_SYS_ADMIN 21
+#define SHALE_CAP_SYS_RESOURCE 24
 #define SHALE_CAP_MKNOD 27
 
 struct fs_struct {
@@ -53,6 +54,7 @@ struct task_cred_args {
 int task_create(struct shale *machine, const struct task_cred_args *cred, struct task **out) __must_check; // init's root, cwd and namespace
 int task_fork(struct task *parent, unsigned clone_flags, struct task **out) __must_check;	      // CLONE_FILES|FS|NEWNS
 void task_put(struct task *task);
+void tasks_put_all(struct shale *machine); // of a machine that ends
 static inline bool cred_has_cap(const struct cred *cred, int cap) { return cred->cap_effective >> cap & 1; }
 bool in_group_p(const struct cred *cred, gid_t gid);
 const struct cred *current_cred(void);

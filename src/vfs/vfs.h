@@ -5,6 +5,7 @@
 
 #include <linux/openat2.h>
 #include <linux/stat.h>
+#include <sys/resource.h>
 
 struct linux_dirent64;
 
@@ -65,8 +66,13 @@ long do_preadv(int fd, const struct iovec *iov, int iovcnt, loff_t pos, int rwf_
 long ksys_getdents64(int fd, void *dirents, size_t bytes);
 long do_getxattr(int dfd, const char *name, bool follow, int fd, const char *attr, void *value, size_t size);
 long do_listxattr(int dfd, const char *name, bool follow, int fd, char *list, size_t size);
+long ksys_dup(int fd);
+long ksys_dup2(int oldfd, int newfd);
 long ksys_dup3(int oldfd, int newfd, int flags);
 long ksys_fcntl(int fd, unsigned cmd, unsigned long arg);
 long ksys_ioctl(int fd, unsigned cmd, void *arg);
 long ksys_fadvise64(int fd, loff_t offset, loff_t len, int advice);
+long ksys_readahead(int fd, loff_t offset, size_t count);
+long do_umask(int mask);
+long do_prlimit_nofile(const struct rlimit *new, struct rlimit *old);
 long ksys_close_range(unsigned first, unsigned last, unsigned flags);

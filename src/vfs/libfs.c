@@ -1,0 +1,304 @@
+// File systems that live in memory alone (ramfs, devtmpfs): inodes made by name operations, names kept by the dentry cache.
+//
+// A name holds a reference on its dentry until it is removed, so nothing of the tree is ever shrunk away; kill_litter_super() drops them at the
+// end. A directory's entries are numbered in order of making (offset_dir). Operations come with the directory's i_rwsem held exclusive.
+#include "vfs/libfs.h"
+
+#include "base/alloc.h"
+#include "cache/folio.h"
+#include "vfs/dcache.h"
+#include "vfs/file.h"
+#include "vfs/inode.h"
+#include "vfs/super.h"
+
+#include <errno.h>
+#include <limits.h>
+
+struct mem_inode {
+	struct inode vfs_inode;
+	struct offset_dir dir; // of directories
+	char *target;	       // of symlinks; read by lock-free walks, so freed with the inode
+};
+
+static struct mem_inode *MEM_I(struct inode *inode) { return container_of(inode, struct mem_inode, vfs_inode); }
+
+static int mem_alloc_inode(struct super_block *sb, struct inode **out)
+{
+	struct mem_inode *mi = kzalloc(sb->s_machine, sizeof(*mi));
+
+	if (!mi)
+		return -ENOMEM;
+	inode_init_once(&mi->vfs_inode);
+	*out = &mi->vfs_inode;
+	return 0;
+}
+
+static void mem_free_inode(struct inode *inode)
+{
+	struct mem_inode *mi = MEM_I(inode);
+
+	kfree(mi->target);
+	kfree(mi);
+}
+
+static void mem_evict_inode(struct inode *inode)
+{
+	truncate_inode_pages_final(&inode->i_data);
+	clear_inode(inode);
+	if (S_ISDIR(inode->i_mode))
+		simple_offset_destroy(&MEM_I(inode)->dir);
+}
+
+static int mem_statfs(struct dentry *dentry, struct kstatfs *buf)
+{
+	const struct super_block *sb = dentry->d_sb;
+
+	buf->f_type = sb->s_magic;
+	buf->f_bsize = PAGE_SIZE;
+	buf->f_namelen = NAME_MAX;
+	buf->f_fsid.val[0] = (int)sb->s_dev;
+	buf->f_fsid.val[1] = (int)(sb->s_dev >> 32);
+	return 0;
+}
+
+static const struct super_operations mem_super_ops = {
+	.alloc_inode = mem_alloc_inode,
+	.free_inode = mem_free_inode,
+	.evict_inode = mem_evict_inode,
+	.drop_inode = generic_drop_inode,
+	.statfs = mem_statfs,
+};
+
+// What nobody has written reads as zeroes.
+static int mem_read_folio(struct address_space *mapping, struct folio *folio)
+{
+	memset(folio_address(folio), 0, folio_size(folio));
+	folio_end_read(folio, true);
+	return 0;
+}
+
+static const struct address_space_operations mem_aops = {.read_folio = mem_read_folio};
+
+static const struct file_operations mem_file_operations = {
+	.fop_flags = FOP_BUFFERED_READ,
+	.llseek = generic_file_llseek,
+	.read_iter = generic_file_read_iter,
+};
+static const struct inode_operations mem_file_inode_operations;
+static const struct inode_operations mem_special_inode_operations;
+static const struct inode_operations mem_symlink_inode_operations = {.get_link = simple_get_link};
+static const struct inode_operations mem_dir_inode_operations;
+
+static int mem_readdir(struct file *file, struct dir_context *ctx)
+{
+	return simple_offset_readdir(&MEM_I(file->f_inode)->dir, file, ctx);
+}
+
+// Positions are those of entries; the end is not known.
+static loff_t mem_dir_llseek(struct file *file, loff_t offset, int whence)
+{
+	switch (whence) {
+	case SEEK_CUR:
+		offset += file->f_pos;
+		break;
+	case SEEK_SET:
+		break;
+	default:
+		return -EINVAL;
+	}
+	return vfs_setpos(file, offset, INT64_MAX);
+}
+
+static const struct file_operations mem_dir_operations = {
+	.llseek = mem_dir_llseek,
+	.iterate_shared = mem_readdir,
+};
+
+static void mem_inode_set_times(struct inode *inode)
+{
+	inode->i_atime = inode->i_mtime = inode->i_ctime = current_time(inode);
+}
+
+static void mem_inode_set_ops(struct inode *inode, dev_t dev)
+{
+	switch (inode->i_mode & S_IFMT) {
+	case S_IFREG:
+		inode->i_op = &mem_file_inode_operations;
+		inode->i_fop = &mem_file_operations;
+		inode->i_data.a_ops = &mem_aops;
+		break;
+	case S_IFDIR:
+		inode->i_op = &mem_dir_inode_operations;
+		inode->i_fop = &mem_dir_operations;
+		simple_offset_init(&MEM_I(inode)->dir, inode->i_sb->s_machine);
+		set_nlink(inode, 2); // "." too
+		break;
+	case S_IFLNK:
+		inode->i_op = &mem_symlink_inode_operations;
+		break;
+	default:
+		inode->i_op = &mem_special_inode_operations;
+		init_special_inode(inode, inode->i_mode, dev);
+		break;
+	}
+	inode_set_opflags(inode);
+}
+
+static int mem_get_inode(struct super_block *sb, const struct inode *dir, mode_t mode, dev_t dev, struct inode **out)
+{
+	struct inode *inode;
+	int err = new_inode(sb, &inode);
+
+	if (err)
+		return err;
+	inode_init_owner(NULL, inode, dir, mode);
+	mem_inode_set_times(inode);
+	inode->i_blkbits = PAGE_SHIFT;
+	set_nlink(inode, 1);
+	mem_inode_set_ops(inode, dev);
+	*out = inode;
+	return 0;
+}
+
+static void touch_dir(struct inode *dir)
+{
+	struct timespec now = current_time(dir);
+
+	WRITE_ONCE(dir->i_mtime.tv_sec, now.tv_sec);
+	WRITE_ONCE(dir->i_mtime.tv_nsec, now.tv_nsec);
+	WRITE_ONCE(dir->i_ctime.tv_sec, now.tv_sec);
+	WRITE_ONCE(dir->i_ctime.tv_nsec, now.tv_nsec);
+}
+
+static void touch_ctime(struct inode *inode)
+{
+	struct timespec now = current_time(inode);
+
+	WRITE_ONCE(inode->i_ctime.tv_sec, now.tv_sec);
+	WRITE_ONCE(inode->i_ctime.tv_nsec, now.tv_nsec);
+}
+
+// Gives `dentry` the inode (its reference is eaten, also on failure) and the pin of a name.
+static int mem_add_name(struct inode *dir, struct dentry *dentry, struct inode *inode)
+{
+	int err = simple_offset_add(&MEM_I(dir)->dir, dentry);
+
+	if (err) {
+		iput(inode);
+		return err;
+	}
+	d_instantiate(dentry, inode);
+	dget(dentry);
+	touch_dir(dir);
+	return 0;
+}
+
+static int mem_mknod(const struct mnt_idmap *idmap, struct inode *dir, struct dentry *dentry, mode_t mode, dev_t dev)
+{
+	struct inode *inode;
+	int err = mem_get_inode(dir->i_sb, dir, mode, dev, &inode);
+
+	return err ? err : mem_add_name(dir, dentry, inode);
+}
+
+static int mem_create(const struct mnt_idmap *idmap, struct inode *dir, struct dentry *dentry, mode_t mode, bool excl)
+{
+	return mem_mknod(idmap, dir, dentry, (mode & ~(mode_t)S_IFMT) | S_IFREG, 0);
+}
+
+static int mem_mkdir(const struct mnt_idmap *idmap, struct inode *dir, struct dentry *dentry, mode_t mode)
+{
+	int err = mem_mknod(idmap, dir, dentry, (mode & ~(mode_t)S_IFMT) | S_IFDIR, 0);
+
+	if (!err)
+		inc_nlink(dir);
+	return err;
+}
+
+static int mem_symlink(const struct mnt_idmap *idmap, struct inode *dir, struct dentry *dentry, const char *target)
+{
+	struct inode *inode;
+	int err = mem_get_inode(dir->i_sb, dir, S_IFLNK | 0777, 0, &inode);
+
+	if (err)
+		return err;
+	MEM_I(inode)->target = kstrdup(dir->i_sb->s_machine, target);
+	if (!MEM_I(inode)->target) {
+		iput(inode);
+		return -ENOMEM;
+	}
+	i_size_write(inode, strlen(target));
+	smp_store_release(&inode->i_link, MEM_I(inode)->target);
+	return mem_add_name(dir, dentry, inode);
+}
+
+static int mem_link(struct dentry *old, struct inode *dir, struct dentry *dentry)
+{
+	struct inode *inode = d_inode(old);
+	int err;
+
+	ihold(inode);
+	err = mem_add_name(dir, dentry, inode);
+	if (err)
+		return err;
+	inc_nlink(inode);
+	touch_ctime(inode);
+	return 0;
+}
+
+static void mem_remove_name(struct inode *dir, struct dentry *dentry)
+{
+	simple_offset_remove(&MEM_I(dir)->dir, dentry);
+	touch_dir(dir);
+	touch_ctime(d_inode(dentry));
+	drop_nlink(d_inode(dentry));
+	dput(dentry); // the name's; the caller has its own
+}
+
+static int mem_unlink(struct inode *dir, struct dentry *dentry)
+{
+	mem_remove_name(dir, dentry);
+	return 0;
+}
+
+static int mem_rmdir(struct inode *dir, struct dentry *dentry)
+{
+	struct inode *inode = d_inode(dentry);
+
+	if (!simple_offset_empty(&MEM_I(inode)->dir))
+		return -ENOTEMPTY;
+	drop_nlink(inode);
+	mem_remove_name(dir, dentry);
+	drop_nlink(dir);
+	return 0;
+}
+
+static const struct inode_operations mem_dir_inode_operations = {
+	.lookup = simple_lookup,
+	.create = mem_create,
+	.link = mem_link,
+	.unlink = mem_unlink,
+	.symlink = mem_symlink,
+	.mkdir = mem_mkdir,
+	.rmdir = mem_rmdir,
+	.mknod = mem_mknod,
+};
+
+int mem_tree_fill_super(struct super_block *sb, u32 magic, mode_t root_mode)
+{
+	struct inode *root;
+	int err;
+
+	sb->s_magic = magic;
+	sb->s_op = &mem_super_ops;
+	sb->s_maxbytes = INT64_MAX;
+	sb->s_blocksize = PAGE_SIZE;
+	sb->s_blocksize_bits = PAGE_SHIFT;
+	sb->s_time_gran = 1;
+	err = mem_get_inode(sb, NULL, S_IFDIR | root_mode, 0, &root);
+	if (err)
+		return err;
+	root->i_uid = 0;
+	root->i_gid = 0;
+	return d_make_root(root, &sb->s_root);
+}
