@@ -11,10 +11,12 @@
 
 #include <errno.h>
 #include <fcntl.h>
-#include <limits.h>
+#include <string.h>
 
-#define CLOSE_RANGE_UNSHARE 2u // <linux/close_range.h>
+#ifndef CLOSE_RANGE_UNSHARE // <linux/close_range.h>
+#define CLOSE_RANGE_UNSHARE 2u
 #define CLOSE_RANGE_CLOEXEC 4u
+#endif
 
 #define WORDS(nr) ((nr) / BITS_PER_LONG)
 
@@ -226,8 +228,9 @@ long ksys_close(int fd)
 	return likely(file) ? filp_close(file) : -EBADF;
 }
 
-// Puts `file` (its reference is eaten) at number fd, over what was there.
+// Puts `file` (its reference is eaten) at number fd, over what was there. Called with the lock, which it gives up.
 static int do_dup2(struct files_struct *files, struct file *file, unsigned fd, bool cloexec)
+	__releases(files->file_lock) __no_lock_analysis
 {
 	struct fdtable *fdt = files->fdt;
 	struct file *old = fdt->fd[fd];

@@ -214,7 +214,7 @@ struct fd fdget(int fd) { return fdget_mode(fd, FMODE_PATH); }
 
 struct fd fdget_raw(int fd) { return fdget_mode(fd, 0); }
 
-struct fd fdget_pos(int fd)
+struct fd fdget_pos(int fd) __no_lock_analysis
 {
 	struct fd f = fdget(fd);
 
@@ -229,7 +229,7 @@ void fdput(struct fd f)
 		fput(f.file);
 }
 
-void fdput_pos(struct fd f)
+void fdput_pos(struct fd f) __no_lock_analysis
 {
 	if (f.file && (f.file->f_mode & FMODE_ATOMIC_POS))
 		mutex_unlock(&f.file->f_pos_lock);

@@ -28,7 +28,6 @@ static int mem_alloc_inode(struct super_block *sb, struct inode **out)
 
 	if (!mi)
 		return -ENOMEM;
-	inode_init_once(&mi->vfs_inode);
 	*out = &mi->vfs_inode;
 	return 0;
 }

@@ -7,7 +7,10 @@
 #include "vfs/inode.h"
 #include "vfs/libfs.h"
 
+#include <dirent.h>
 #include <errno.h>
+#include <limits.h>
+#include <string.h>
 
 struct linux_dirent64 {
 	u64 d_ino;

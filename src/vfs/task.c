@@ -10,9 +10,11 @@
 #include <errno.h>
 
 // clone(2) flags; <sched.h> of the C library is for those who start threads.
-#define CLONE_FS    0x00000200u
-#define CLONE_FILES 0x00000400u
-#define CLONE_NEWNS 0x00020000u
+#ifndef CLONE_FS
+#define CLONE_FS    0x00000200
+#define CLONE_FILES 0x00000400
+#define CLONE_NEWNS 0x00020000
+#endif
 
 static void task_publish(struct task *task)
 {
@@ -102,7 +104,7 @@ int task_fork(struct task *parent, unsigned flags, struct task **out)
 	struct task *task;
 	int err;
 
-	if (flags & ~(CLONE_FILES | CLONE_FS | CLONE_NEWNS))
+	if (flags & ~(unsigned)(CLONE_FILES | CLONE_FS | CLONE_NEWNS))
 		return -EINVAL;
 	if ((flags & CLONE_FS) && (flags & CLONE_NEWNS))
 		return -EINVAL;

@@ -11,6 +11,7 @@
 #include "cache/buffer_head.h"
 #include "device/module.h"
 #include "fs/bdev/bdev_internal.h"
+#include "vfs/dcache.h"
 #include "vfs/fs_context.h"
 #include "vfs/inode.h"
 #include "vfs/mount.h"
@@ -31,7 +32,6 @@ static int bdev_alloc_inode(struct super_block *sb, struct inode **out)
 
 	if (!bi)
 		return -ENOMEM;
-	inode_init_once(&bi->vfs_inode);
 	*out = &bi->vfs_inode;
 	return 0;
 }

@@ -4,6 +4,7 @@
 // The device floor tells of devices through a listener. The nodes are made by a work item on the machine's ordered queue, acting as root; who adds
 // the device waits for that, so its node is there when it returns. `requests` is guarded by `lock`. Only nodes that were made here are removed here.
 #include "base/alloc.h"
+#include "base/log.h"
 #include "base/machine.h"
 #include "device/device.h"
 #include "device/module.h"
@@ -17,6 +18,7 @@
 
 #include <errno.h>
 #include <linux/magic.h>
+#include <string.h>
 
 struct devtmpfs {
 	struct shale *machine;

@@ -6,6 +6,7 @@
 
 #include <errno.h>
 #include <linux/magic.h>
+#include <string.h>
 
 struct ramfs_options {
 	mode_t mode; // of the root directory
