@@ -1,18 +1,21 @@
 /*
  * shale: the Linux file and I/O stack as a library.
  *
- * One rule makes this interface: a Linux system call, with shale_ in front and a task as first argument. Arguments, flags and
- * structs are the system's own (O_*, MS_*, AT_*, struct stat, struct statx, struct dirent64 ...), results are those of the kernel: zero
- * or a count on success, a negative errno on failure; errno itself is never touched. So "man 2 openat" documents shale_openat(); the
- * comments here name the page and say what the page cannot: what belongs to the library.
+ * One rule makes this interface: a Linux system call, with shale_ in front and a task as first argument.
+ * Arguments, flags and structs are the system's own (O_*, MS_*, AT_*, struct stat, struct statx, struct
+ * dirent64 ...), results are those of the kernel: zero or a count on success, a negative errno on failure;
+ * errno itself is never touched. So "man 2 openat" documents shale_openat(); the comments here name the page
+ * and say what the page cannot: what belongs to the library.
  *
- * A machine (struct shale) is a whole kernel: its registries, caches, disks, mounts and worker threads. A process may have many. A task
- * (struct shale_task) is what Linux calls a process as far as files go: credentials, umask, root and working directory, descriptors, mount
- * namespace. Any thread may use a machine; a task may be used by one thread or, like a Linux process, by many at once.
+ * A machine (struct shale) is a whole kernel: its registries, caches, disks, mounts and worker threads. A
+ * process may have many. A task (struct shale_task) is what Linux calls a process as far as files go:
+ * credentials, umask, root and working directory, descriptors, mount namespace. Any thread may use a machine;
+ * a task may be used by one thread or, like a Linux process, by many at once.
  *
- * Errors that every call may return besides those of its page: -EOPNOTSUPP in a child after fork(2) (a machine does not survive
- * it; shale_free is a no-op there), -ENOMEM when the machine's memory limit or the host's is reached. Flags that are not supported yet give
- * -EOPNOTSUPP where Linux supports them, and -EINVAL where Linux refuses them.
+ * Errors that every call may return besides those of its page: -EOPNOTSUPP in a child after fork(2) (a
+ * machine does not survive it; shale_free is a no-op there), -ENOMEM when the machine's memory limit or the
+ * host's is reached. Flags that are not supported yet give -EOPNOTSUPP where Linux supports them, and -EINVAL
+ * where Linux refuses them.
  *
  * In a machine with threads == 0 only one host thread at a time may be inside a call.
  */
@@ -26,11 +29,11 @@
 #include <sys/stat.h>
 #include <sys/types.h>
 
-struct iovec;     /* <sys/uio.h> */
-struct statx;     /* <linux/stat.h>, or <sys/stat.h> with _GNU_SOURCE */
-struct statfs;    /* <sys/vfs.h> */
-struct open_how;  /* <linux/openat2.h> */
-struct rlimit;    /* <sys/resource.h> */
+struct iovec;    /* <sys/uio.h> */
+struct statx;    /* <linux/stat.h>, or <sys/stat.h> with _GNU_SOURCE */
+struct statfs;   /* <sys/vfs.h> */
+struct open_how; /* <linux/openat2.h> */
+struct rlimit;   /* <sys/resource.h> */
 
 #ifdef __cplusplus
 extern "C" {
@@ -40,7 +43,8 @@ extern "C" {
 struct shale;
 struct shale_task;
 
-/* ---- The machine ------------------------------------------------------------------------------------------------- */
+/* ---- The machine
+ * ------------------------------------------------------------------------------------------------- */
 
 /* shale_options.flags */
 #define SHALE_NO_DEV 0x1u /* do not mount devtmpfs on /dev (the directory is there) */
@@ -49,48 +53,61 @@ struct shale_task;
 typedef void (*shale_log_fn)(void *arg, int level, const char *text);
 
 /*
- * How to make a machine. .size must be sizeof(struct shale_options); fields may be added at the end, and a shorter struct gets
- * their defaults. Zero is the default of every field but .threads; SHALE_OPTIONS_INIT sets all defaults.
+ * How to make a machine. .size must be sizeof(struct shale_options); fields may be added at the end, and a
+ * shorter struct gets their defaults. Zero is the default of every field but .threads; SHALE_OPTIONS_INIT
+ * sets all defaults.
  */
 struct shale_options {
 	size_t size;
-	unsigned threads; /* most worker threads for background work (they start on demand); 0: none at all, deterministic by seed */
+	unsigned threads; /* most worker threads for background work (they start on demand); 0: none at all,
+			     deterministic by seed */
 	unsigned flags;   /* SHALE_NO_DEV */
 	uint64_t seed;    /* of the machine's random numbers and, with threads == 0, of the order of work */
 	uint64_t memory_limit; /* bytes for all caches together; 0: a quarter of the host's memory */
-	int64_t epoch_ns; /* threads == 0: what the machine's clock shows at first, ns since 1970; 0: 2000-01-01. Else unused */
-	shale_log_fn log; /* told each kernel message; called by any thread, possibly with locks held: must not call shale */
+	int64_t epoch_ns;      /* threads == 0: what the machine's clock shows at first, ns since 1970; 0:
+				  2000-01-01. Else unused */
+	shale_log_fn log; /* told each kernel message; called by any thread, possibly with locks held: must
+			     not call shale */
 	void *log_arg;
 	int log_level; /* most verbose level that .log is told; 0: 6 (informational) */
 };
 #define SHALE_THREADS_DEFAULT 0xffffffffu /* as many as the host has processors, at most 16 */
-#define SHALE_OPTIONS_INIT {.size = sizeof(struct shale_options), .threads = SHALE_THREADS_DEFAULT}
+#define SHALE_OPTIONS_INIT                                                                                   \
+	{                                                                                                    \
+		.size = sizeof(struct shale_options), .threads = SHALE_THREADS_DEFAULT                       \
+	}
 
 /*
- * Makes a machine: a root file system (ramfs) with /mnt and /dev, and devtmpfs on /dev unless told otherwise. options == NULL: the
- * defaults of SHALE_OPTIONS_INIT. -EINVAL: .size is too small or unknown fields are set; -ENOMEM; -EAGAIN: no thread could be made.
+ * Makes a machine: a root file system (ramfs) with /mnt and /dev, and devtmpfs on /dev unless told otherwise.
+ * options == NULL: the defaults of SHALE_OPTIONS_INIT. -EINVAL: .size is too small or unknown fields are set;
+ * -ENOMEM; -EAGAIN: no thread could be made.
  */
 int shale_new(const struct shale_options *options, struct shale **machine);
 /*
- * Syncs, unmounts and removes everything, joins the threads, frees all memory. All tasks of the machine are gone with it, other
- * threads must have left it. Returns the first write error that no caller was told, else 0; the machine is gone either way.
+ * Syncs, unmounts and removes everything, joins the threads, frees all memory. All tasks of the machine are
+ * gone with it, other threads must have left it. Returns the first write error that no caller was told, else
+ * 0; the machine is gone either way.
  */
 int shale_free(struct shale *machine);
 /* The machine's clock: ns of CLOCK_MONOTONIC kind. With threads == 0 it moves only by waiting. */
 int64_t shale_clock(struct shale *machine);
-/* Drops all clean cached pages, dentries and inodes that nobody uses, as "echo 3 >/proc/sys/vm/drop_caches" does. */
+/* Drops all clean cached pages, dentries and inodes that nobody uses, as "echo 3 >/proc/sys/vm/drop_caches"
+ * does. */
 int shale_drop_caches(struct shale *machine);
 /*
- * Copies the kernel messages that the machine still remembers (oldest first, one a line, "<level>[seconds] text") into buf, NUL-terminated and cut
- * to size. Returns the length of all of it without the NUL. See dmesg(1).
+ * Copies the kernel messages that the machine still remembers (oldest first, one a line, "<level>[seconds]
+ * text") into buf, NUL-terminated and cut to size. Returns the length of all of it without the NUL. See
+ * dmesg(1).
  */
 ssize_t shale_log_read(struct shale *machine, char *buf, size_t size);
 /*
- * Counters of caches and reclaim with the names of /proc/vmstat, one "name value" a line; form and result as for shale_log_read().
+ * Counters of caches and reclaim with the names of /proc/vmstat, one "name value" a line; form and result as
+ * for shale_log_read().
  */
 ssize_t shale_vmstat(struct shale *machine, char *buf, size_t size);
 
-/* ---- Disks ------------------------------------------------------------------------------------------------------- */
+/* ---- Disks
+ * ------------------------------------------------------------------------------------------------------- */
 
 /* flags of shale_disk_add */
 #define SHALE_DISK_READ_ONLY   0x1u /* the medium is opened for reading and refuses writes */
@@ -98,9 +115,10 @@ ssize_t shale_vmstat(struct shale *machine, char *buf, size_t size);
 #define SHALE_DISK_UNLOCKED    0x4u /* take no lock on the host's file */
 
 /*
- * Attaches a disk, which becomes /dev/NAME, with /dev/NAMEn (or NAMEpn) for its partitions. uri: a host path, or one of file:PATH, ram:SIZE,
- * null:SIZE, with filters and ?options (README "Disks"). -EEXIST: the name is taken; -EINVAL: bad name, URI or option;
- * -EBUSY: another process holds a lock on the file; -ENOENT, -EACCES, -EISDIR, ...: what the host says when the file is opened.
+ * Attaches a disk, which becomes /dev/NAME, with /dev/NAMEn (or NAMEpn) for its partitions. uri: a host path,
+ * or one of file:PATH, ram:SIZE, null:SIZE, with filters and ?options (README "Disks"). -EEXIST: the name is
+ * taken; -EINVAL: bad name, URI or option; -EBUSY: another process holds a lock on the file; -ENOENT,
+ * -EACCES, -EISDIR, ...: what the host says when the file is opened.
  */
 int shale_disk_add(struct shale *machine, const char *name, const char *uri, unsigned flags);
 /* Detaches the disk. -ENODEV: no such disk; -EBUSY: it is mounted or open. */
@@ -108,17 +126,20 @@ int shale_disk_remove(struct shale *machine, const char *name);
 /* Why the machine's last shale_disk_add() failed, in words: form and result as for shale_mount_error(). */
 ssize_t shale_disk_error(struct shale *machine, char *buf, size_t size);
 /*
- * What the element `layer` ("fault", "delay", "log", ...; NULL: the outermost) of a disk's stack of filters has to tell: text, NUL-terminated, cut to size.
- * Returns the length of all of it without the NUL. -ENODEV: no such disk; -ENOENT: no such layer; -EOPNOTSUPP: it tells nothing.
+ * What the element `layer` ("fault", "delay", "log", ...; NULL: the outermost) of a disk's stack of filters
+ * has to tell: text, NUL-terminated, cut to size. Returns the length of all of it without the NUL. -ENODEV:
+ * no such disk; -ENOENT: no such layer; -EOPNOTSUPP: it tells nothing.
  */
 ssize_t shale_disk_show(struct shale *machine, const char *name, const char *layer, char *buf, size_t size);
 /*
- * Tells the element `layer` of a disk's stack what to do: fault rules ("add op=read range=... error=EIO probability=..."), delays, the log's
- * position; the words are those of the filter (README "Disks"). Errors as for shale_disk_show, -EINVAL: words not understood.
+ * Tells the element `layer` of a disk's stack what to do: fault rules ("add op=read range=... error=EIO
+ * probability=..."), delays, the log's position; the words are those of the filter (README "Disks"). Errors
+ * as for shale_disk_show, -EINVAL: words not understood.
  */
 int shale_disk_store(struct shale *machine, const char *name, const char *layer, const char *words);
 
-/* ---- Tasks ------------------------------------------------------------------------------------------------------- */
+/* ---- Tasks
+ * ------------------------------------------------------------------------------------------------------- */
 
 #define SHALE_CAPS_DEFAULT 0u /* all for uid 0, none for others */
 
@@ -133,51 +154,60 @@ struct shale_cred {
 };
 
 /*
- * Makes a task: root and working directory are the root of the machine's first namespace, umask 022, no open file. cred == NULL: root with all
- * capabilities. -EINVAL: .size or too many groups; -ENOMEM.
+ * Makes a task: root and working directory are the root of the machine's first namespace, umask 022, no open
+ * file. cred == NULL: root with all capabilities. -EINVAL: .size or too many groups; -ENOMEM.
  */
 int shale_task_new(struct shale *machine, const struct shale_cred *cred, struct shale_task **task);
 /*
- * clone(2): flags CLONE_FILES (share the descriptor table), CLONE_FS (share root, working directory, umask), CLONE_NEWNS (a copy of the mount
- * namespace; not with CLONE_FS). What is not shared is copied. -EINVAL: other flags or this pair; -EPERM: CLONE_NEWNS without CAP_SYS_ADMIN; -ENOMEM.
+ * clone(2): flags CLONE_FILES (share the descriptor table), CLONE_FS (share root, working directory, umask),
+ * CLONE_NEWNS (a copy of the mount namespace; not with CLONE_FS). What is not shared is copied. -EINVAL:
+ * other flags or this pair; -EPERM: CLONE_NEWNS without CAP_SYS_ADMIN; -ENOMEM.
  */
 int shale_task_fork(struct shale_task *task, unsigned clone_flags, struct shale_task **child);
-/* Closes the task's descriptors and forgets it. Not while another thread is in a call with it. NULL is allowed. */
+/* Closes the task's descriptors and forgets it. Not while another thread is in a call with it. NULL is
+ * allowed. */
 void shale_task_free(struct shale_task *task);
 /* umask(2): sets mask & 0777, returns the one before. */
 int shale_umask(struct shale_task *task, mode_t mask);
-/* getrlimit(2), setrlimit(2): RLIMIT_NOFILE, which bounds descriptor numbers (65536 at first); -EINVAL for others. */
+/* getrlimit(2), setrlimit(2): RLIMIT_NOFILE, which bounds descriptor numbers (65536 at first); -EINVAL for
+ * others. */
 int shale_getrlimit(struct shale_task *task, int resource, struct rlimit *limit);
 int shale_setrlimit(struct shale_task *task, int resource, const struct rlimit *limit);
 /* chdir(2), fchdir(2), chroot(2). */
 int shale_chdir(struct shale_task *task, const char *path);
 int shale_fchdir(struct shale_task *task, int fd);
 int shale_chroot(struct shale_task *task, const char *path);
-/* getcwd(2), the system call: returns the length with its NUL. -ERANGE, -ENOENT when the directory was removed. */
+/* getcwd(2), the system call: returns the length with its NUL. -ERANGE, -ENOENT when the directory was
+ * removed. */
 ssize_t shale_getcwd(struct shale_task *task, char *buf, size_t size);
 
-/* ---- Mounts ------------------------------------------------------------------------------------------------------ */
+/* ---- Mounts
+ * ------------------------------------------------------------------------------------------------------ */
 
-/* mount(2). ms_flags: MS_*; data: options "a=b,c" of the file system, or NULL. What was wrong in words: shale_mount_error(). */
+/* mount(2). ms_flags: MS_*; data: options "a=b,c" of the file system, or NULL. What was wrong in words:
+ * shale_mount_error(). */
 int shale_mount(struct shale_task *task, const char *source, const char *target, const char *fstype,
 		unsigned long ms_flags, const char *data);
 /* umount2(2). */
 int shale_umount2(struct shale_task *task, const char *target, int flags);
 /*
- * The words of the machine's last failed mount ("ext4: unknown mount option 'x'"), NUL-terminated and cut to size. Returns their length; 0: the
- * last mount left none.
+ * The words of the machine's last failed mount ("ext4: unknown mount option 'x'"), NUL-terminated and cut to
+ * size. Returns their length; 0: the last mount left none.
  */
 ssize_t shale_mount_error(struct shale *machine, char *buf, size_t size);
 
-/* ---- Opening and descriptors ------------------------------------------------------------------------------------- */
+/* ---- Opening and descriptors
+ * ------------------------------------------------------------------------------------- */
 
-/* open(2), openat(2), openat2(2) (size: sizeof(struct open_how)). dfd may be AT_FDCWD. Return the descriptor. */
+/* open(2), openat(2), openat2(2) (size: sizeof(struct open_how)). dfd may be AT_FDCWD. Return the descriptor.
+ */
 int shale_open(struct shale_task *task, const char *path, int flags, mode_t mode);
 int shale_openat(struct shale_task *task, int dfd, const char *path, int flags, mode_t mode);
-int shale_openat2(struct shale_task *task, int dfd, const char *path, const struct open_how *how, size_t size);
+int shale_openat2(struct shale_task *task, int dfd, const char *path, const struct open_how *how,
+		  size_t size);
 /*
- * close(2), close_range(2) (flags: CLOSE_RANGE_CLOEXEC, CLOSE_RANGE_UNSHARE; the latter not while another thread is in a call with the same
- * task).
+ * close(2), close_range(2) (flags: CLOSE_RANGE_CLOEXEC, CLOSE_RANGE_UNSHARE; the latter not while another
+ * thread is in a call with the same task).
  */
 int shale_close(struct shale_task *task, int fd);
 int shale_close_range(struct shale_task *task, unsigned first, unsigned last, unsigned flags);
@@ -185,22 +215,27 @@ int shale_close_range(struct shale_task *task, unsigned first, unsigned last, un
 int shale_dup(struct shale_task *task, int fd);
 int shale_dup2(struct shale_task *task, int oldfd, int newfd);
 int shale_dup3(struct shale_task *task, int oldfd, int newfd, int flags);
-/* fcntl(2): F_DUPFD, F_DUPFD_CLOEXEC, F_GETFD, F_SETFD, F_GETFL, F_SETFL. arg: an integer or a pointer, as the command wants. */
+/* fcntl(2): F_DUPFD, F_DUPFD_CLOEXEC, F_GETFD, F_SETFD, F_GETFL, F_SETFL. arg: an integer or a pointer, as
+ * the command wants. */
 int shale_fcntl(struct shale_task *task, int fd, int cmd, unsigned long arg);
 /*
- * ioctl(2), ioctl_fs(2): FS_IOC_FIEMAP, FIGETBSZ, FIONREAD, FIOCLEX, FIONCLEX, FS_IOC_GETFLAGS, on block devices BLKGETSIZE64, BLKGETSIZE,
- * BLKSSZGET, BLKPBSZGET, BLKBSZGET, BLKROGET, BLKRAGET, BLKFLSBUF. -ENOTTY: not known for this file.
+ * ioctl(2), ioctl_fs(2): FS_IOC_FIEMAP, FIGETBSZ, FIONREAD, FIOCLEX, FIONCLEX, FS_IOC_GETFLAGS, on block
+ * devices BLKGETSIZE64, BLKGETSIZE, BLKSSZGET, BLKPBSZGET, BLKBSZGET, BLKROGET, BLKRAGET, BLKFLSBUF. -ENOTTY:
+ * not known for this file.
  */
 int shale_ioctl(struct shale_task *task, int fd, unsigned long request, void *arg);
 
-/* ---- Data -------------------------------------------------------------------------------------------------------- */
+/* ---- Data
+ * -------------------------------------------------------------------------------------------------------- */
 
-/* read(2), pread(2), readv(2), preadv(2), preadv2(2) (flags: RWF_*; offset -1: the file's position). Return bytes. */
+/* read(2), pread(2), readv(2), preadv(2), preadv2(2) (flags: RWF_*; offset -1: the file's position). Return
+ * bytes. */
 ssize_t shale_read(struct shale_task *task, int fd, void *buf, size_t count);
 ssize_t shale_pread(struct shale_task *task, int fd, void *buf, size_t count, off_t offset);
 ssize_t shale_readv(struct shale_task *task, int fd, const struct iovec *iov, int iovcnt);
 ssize_t shale_preadv(struct shale_task *task, int fd, const struct iovec *iov, int iovcnt, off_t offset);
-ssize_t shale_preadv2(struct shale_task *task, int fd, const struct iovec *iov, int iovcnt, off_t offset, int flags);
+ssize_t shale_preadv2(struct shale_task *task, int fd, const struct iovec *iov, int iovcnt, off_t offset,
+		      int flags);
 /* lseek(2), also SEEK_DATA and SEEK_HOLE. Returns the position from the start of the file. */
 off_t shale_lseek(struct shale_task *task, int fd, off_t offset, int whence);
 /* posix_fadvise(2), but negative errno. */
@@ -208,7 +243,8 @@ int shale_fadvise(struct shale_task *task, int fd, off_t offset, off_t len, int 
 /* readahead(2). */
 int shale_readahead(struct shale_task *task, int fd, off_t offset, size_t count);
 
-/* ---- Attributes -------------------------------------------------------------------------------------------------- */
+/* ---- Attributes
+ * -------------------------------------------------------------------------------------------------- */
 
 /* stat(2), lstat(2), fstat(2), fstatat(2). */
 int shale_stat(struct shale_task *task, const char *path, struct stat *st);
@@ -216,7 +252,8 @@ int shale_lstat(struct shale_task *task, const char *path, struct stat *st);
 int shale_fstat(struct shale_task *task, int fd, struct stat *st);
 int shale_fstatat(struct shale_task *task, int dfd, const char *path, struct stat *st, int at_flags);
 /* statx(2). */
-int shale_statx(struct shale_task *task, int dfd, const char *path, int at_flags, unsigned mask, struct statx *stx);
+int shale_statx(struct shale_task *task, int dfd, const char *path, int at_flags, unsigned mask,
+		struct statx *stx);
 /* readlink(2), readlinkat(2): not NUL-terminated; returns the bytes placed. */
 ssize_t shale_readlink(struct shale_task *task, const char *path, char *buf, size_t size);
 ssize_t shale_readlinkat(struct shale_task *task, int dfd, const char *path, char *buf, size_t size);
@@ -229,17 +266,19 @@ int shale_statfs(struct shale_task *task, const char *path, struct statfs *buf);
 int shale_fstatfs(struct shale_task *task, int fd, struct statfs *buf);
 /* getxattr(2), listxattr(2) and their kin. size 0: returns the length that is needed. */
 ssize_t shale_getxattr(struct shale_task *task, const char *path, const char *name, void *value, size_t size);
-ssize_t shale_lgetxattr(struct shale_task *task, const char *path, const char *name, void *value, size_t size);
+ssize_t shale_lgetxattr(struct shale_task *task, const char *path, const char *name, void *value,
+			size_t size);
 ssize_t shale_fgetxattr(struct shale_task *task, int fd, const char *name, void *value, size_t size);
 ssize_t shale_listxattr(struct shale_task *task, const char *path, char *list, size_t size);
 ssize_t shale_llistxattr(struct shale_task *task, const char *path, char *list, size_t size);
 ssize_t shale_flistxattr(struct shale_task *task, int fd, char *list, size_t size);
 
-/* ---- Names ------------------------------------------------------------------------------------------------------- */
+/* ---- Names
+ * ------------------------------------------------------------------------------------------------------- */
 
 /*
- * getdents64(2): fills dirents with struct dirent64 (struct linux_dirent64 of the manual page), returns bytes, 0 at the end. -EINVAL: too small
- * for the next entry.
+ * getdents64(2): fills dirents with struct dirent64 (struct linux_dirent64 of the manual page), returns
+ * bytes, 0 at the end. -EINVAL: too small for the next entry.
  */
 ssize_t shale_getdents64(struct shale_task *task, int fd, void *dirents, size_t bytes);
 /* mkdir(2), mkdirat(2), mknod(2), mknodat(2). */
@@ -251,7 +290,8 @@ int shale_mknodat(struct shale_task *task, int dfd, const char *path, mode_t mod
 int shale_symlink(struct shale_task *task, const char *target, const char *path);
 int shale_symlinkat(struct shale_task *task, const char *target, int dfd, const char *path);
 int shale_link(struct shale_task *task, const char *oldpath, const char *newpath);
-int shale_linkat(struct shale_task *task, int odfd, const char *oldpath, int ndfd, const char *newpath, int at_flags);
+int shale_linkat(struct shale_task *task, int odfd, const char *oldpath, int ndfd, const char *newpath,
+		 int at_flags);
 /* unlink(2), rmdir(2), unlinkat(2) (AT_REMOVEDIR). */
 int shale_unlink(struct shale_task *task, const char *path);
 int shale_rmdir(struct shale_task *task, const char *path);

@@ -1,6 +1,7 @@
 // How a public call enters and leaves the library, and what the machine's public face keeps.
 //
-// The machine's memory is wiped by the host in a child made by fork, so one load tells a machine that may not be used there.
+// The machine's memory is wiped by the host in a child made by fork, so one load tells a machine that may not
+// be used there.
 #pragma once
 
 #include "base/current.h"
@@ -19,38 +20,44 @@ struct api_machine {
 	void *log_arg;
 };
 
-static inline struct task *api_task(struct shale_task *task) { return (struct task *)task; }
+static inline struct task *api_task(struct shale_task *task)
+{
+	return (struct task *)task;
+}
 
-static inline bool api_forked(const struct shale *machine) { return unlikely(READ_ONCE(machine->pid) == 0); }
+static inline bool api_forked(const struct shale *machine)
+{
+	return unlikely(READ_ONCE(machine->pid) == 0);
+}
 
 // Runs an expression (of type long) as the task and yields its value.
-#define api_call(public_task, expr)                                                                                 \
-	({                                                                                                          \
-		struct task *api_call_task = api_task(public_task);                                                 \
-		struct current_saved api_call_saved;                                                                \
-		long api_call_result = -EOPNOTSUPP;                                                                 \
-                                                                                                                    \
-		if (!api_forked(api_call_task->machine)) {                                                          \
-			current_enter(api_call_task->machine, api_call_task, &api_call_saved);                      \
-			api_call_result = (expr);                                                                   \
-			current_leave(&api_call_saved);                                                             \
-		}                                                                                                   \
-		api_call_result;                                                                                    \
+#define api_call(public_task, expr)                                                                          \
+	({                                                                                                   \
+		struct task *api_call_task = api_task(public_task);                                          \
+		struct current_saved api_call_saved;                                                         \
+		long api_call_result = -EOPNOTSUPP;                                                          \
+                                                                                                             \
+		if (!api_forked(api_call_task->machine)) {                                                   \
+			current_enter(api_call_task->machine, api_call_task, &api_call_saved);               \
+			api_call_result = (expr);                                                            \
+			current_leave(&api_call_saved);                                                      \
+		}                                                                                            \
+		api_call_result;                                                                             \
 	})
 
 // The same for the machine as a whole, without a task.
-#define api_machine_call(public_machine, expr)                                                                      \
-	({                                                                                                          \
-		struct shale *api_call_machine = (public_machine);                                                  \
-		struct current_saved api_call_saved;                                                                \
-		long api_call_result = -EOPNOTSUPP;                                                                 \
-                                                                                                                    \
-		if (!api_forked(api_call_machine)) {                                                                \
-			current_enter(api_call_machine, NULL, &api_call_saved);                                     \
-			api_call_result = (expr);                                                                   \
-			current_leave(&api_call_saved);                                                             \
-		}                                                                                                   \
-		api_call_result;                                                                                    \
+#define api_machine_call(public_machine, expr)                                                               \
+	({                                                                                                   \
+		struct shale *api_call_machine = (public_machine);                                           \
+		struct current_saved api_call_saved;                                                         \
+		long api_call_result = -EOPNOTSUPP;                                                          \
+                                                                                                             \
+		if (!api_forked(api_call_machine)) {                                                         \
+			current_enter(api_call_machine, NULL, &api_call_saved);                              \
+			api_call_result = (expr);                                                            \
+			current_leave(&api_call_saved);                                                      \
+		}                                                                                            \
+		api_call_result;                                                                             \
 	})
 
 // What the kernel finds wrong with a name before it looks at it; 0: nothing.

@@ -6,12 +6,13 @@
 #include <sys/uio.h>
 
 #define O_LARGEFILE_KERNEL 0100000 // what a 64-bit kernel adds to every open
-#define O_TMPFILE_BIT	   020000000
-#define OPENAT_FLAGS                                                                                                \
-	(O_ACCMODE | O_CREAT | O_EXCL | O_NOCTTY | O_TRUNC | O_APPEND | O_NONBLOCK | O_SYNC | O_DSYNC | O_ASYNC |   \
-	 O_DIRECT | O_DIRECTORY | O_NOFOLLOW | O_NOATIME | O_CLOEXEC | O_PATH | O_TMPFILE)
+#define O_TMPFILE_BIT      020000000
+#define OPENAT_FLAGS                                                                                         \
+	(O_ACCMODE | O_CREAT | O_EXCL | O_NOCTTY | O_TRUNC | O_APPEND | O_NONBLOCK | O_SYNC | O_DSYNC |      \
+	 O_ASYNC | O_DIRECT | O_DIRECTORY | O_NOFOLLOW | O_NOATIME | O_CLOEXEC | O_PATH | O_TMPFILE)
 
-// openat is lax where openat2 is strict: flags that it does not know are dropped, and so is a mode that is not needed.
+// openat is lax where openat2 is strict: flags that it does not know are dropped, and so is a mode that is
+// not needed.
 static struct open_how openat_how(int flags, mode_t mode)
 {
 	struct open_how how = {.flags = (unsigned)(flags & OPENAT_FLAGS) | O_LARGEFILE_KERNEL};
@@ -40,16 +41,25 @@ int shale_openat2(struct shale_task *task, int dfd, const char *path, const stru
 	return how ? (int)api_call(task, do_sys_openat2(dfd, path, how, size)) : -EFAULT;
 }
 
-int shale_close(struct shale_task *task, int fd) { return (int)api_call(task, ksys_close(fd)); }
+int shale_close(struct shale_task *task, int fd)
+{
+	return (int)api_call(task, ksys_close(fd));
+}
 
 int shale_close_range(struct shale_task *task, unsigned first, unsigned last, unsigned flags)
 {
 	return (int)api_call(task, ksys_close_range(first, last, flags));
 }
 
-int shale_dup(struct shale_task *task, int fd) { return (int)api_call(task, ksys_dup(fd)); }
+int shale_dup(struct shale_task *task, int fd)
+{
+	return (int)api_call(task, ksys_dup(fd));
+}
 
-int shale_dup2(struct shale_task *task, int oldfd, int newfd) { return (int)api_call(task, ksys_dup2(oldfd, newfd)); }
+int shale_dup2(struct shale_task *task, int oldfd, int newfd)
+{
+	return (int)api_call(task, ksys_dup2(oldfd, newfd));
+}
 
 int shale_dup3(struct shale_task *task, int oldfd, int newfd, int flags)
 {
@@ -86,7 +96,8 @@ ssize_t shale_preadv(struct shale_task *task, int fd, const struct iovec *iov, i
 	return offset < 0 ? -EINVAL : api_call(task, do_preadv(fd, iov, iovcnt, offset, 0));
 }
 
-ssize_t shale_preadv2(struct shale_task *task, int fd, const struct iovec *iov, int iovcnt, off_t offset, int flags)
+ssize_t shale_preadv2(struct shale_task *task, int fd, const struct iovec *iov, int iovcnt, off_t offset,
+		      int flags)
 {
 	return api_call(task, do_preadv(fd, iov, iovcnt, offset, flags));
 }

@@ -14,8 +14,8 @@
 #include <unistd.h>
 
 #define OPTIONS_SIZE_FIRST offsetof(struct shale_options, seed) // the least that a caller must know
-#define EPOCH_DEFAULT_NS   (946684800ll * NSEC_PER_SEC)		// 2000-01-01
-#define THREADS_MOST	   16
+#define EPOCH_DEFAULT_NS   (946684800ll * NSEC_PER_SEC)         // 2000-01-01
+#define THREADS_MOST       16
 
 // One step of a machine's start and its opposite.
 struct floor_step {
@@ -23,16 +23,35 @@ struct floor_step {
 	void (*exit)(struct shale *machine);
 };
 
-static int subsys_init(struct shale *machine) { return modules_init(machine, MODULE_SUBSYS); }
-static void subsys_exit(struct shale *machine) { modules_exit(machine, MODULE_SUBSYS); }
-static int drivers_init(struct shale *machine) { return modules_init(machine, MODULE_DRIVER); }
-static void drivers_exit(struct shale *machine) { modules_exit(machine, MODULE_DRIVER); }
-static int fs_init(struct shale *machine) { return modules_init(machine, MODULE_FS); }
-static void fs_exit(struct shale *machine) { modules_exit(machine, MODULE_FS); }
+static int subsys_init(struct shale *machine)
+{
+	return modules_init(machine, MODULE_SUBSYS);
+}
+static void subsys_exit(struct shale *machine)
+{
+	modules_exit(machine, MODULE_SUBSYS);
+}
+static int drivers_init(struct shale *machine)
+{
+	return modules_init(machine, MODULE_DRIVER);
+}
+static void drivers_exit(struct shale *machine)
+{
+	modules_exit(machine, MODULE_DRIVER);
+}
+static int fs_init(struct shale *machine)
+{
+	return modules_init(machine, MODULE_FS);
+}
+static void fs_exit(struct shale *machine)
+{
+	modules_exit(machine, MODULE_FS);
+}
 
 static const struct floor_step floors[] = {
-	{device_init, device_exit},   {cache_init, cache_exit}, {blk_init, blk_exit}, {subsys_init, subsys_exit},
-	{drivers_init, drivers_exit}, {vfs_init, vfs_exit},	{fs_init, fs_exit},   {vfs_mount_root, vfs_umount_all},
+	{device_init, device_exit}, {cache_init, cache_exit},         {blk_init, blk_exit},
+	{subsys_init, subsys_exit}, {drivers_init, drivers_exit},     {vfs_init, vfs_exit},
+	{fs_init, fs_exit},         {vfs_mount_root, vfs_umount_all},
 };
 
 static void floors_exit(struct shale *machine, unsigned count)
@@ -160,7 +179,8 @@ static unsigned thread_count(unsigned asked)
 
 static int api_machine_alloc(struct api_machine **out)
 {
-	void *mem = mmap(NULL, sizeof(struct api_machine), PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	void *mem = mmap(NULL, sizeof(struct api_machine), PROT_READ | PROT_WRITE,
+			 MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
 
 	if (mem == MAP_FAILED)
 		return -ENOMEM;
@@ -183,18 +203,20 @@ int shale_new(const struct shale_options *options, struct shale **machine)
 	err = api_machine_alloc(&api);
 	if (err)
 		return err;
-	err = machine_init(&api->machine, &(struct machine_options){
-						  .threads = thread_count(opts.threads),
-						  .seed = opts.seed,
-						  .memory_limit = opts.memory_limit,
-						  .epoch_ns = opts.epoch_ns ? opts.epoch_ns : EPOCH_DEFAULT_NS,
-					  });
+	err = machine_init(&api->machine,
+			   &(struct machine_options){
+				   .threads = thread_count(opts.threads),
+				   .seed = opts.seed,
+				   .memory_limit = opts.memory_limit,
+				   .epoch_ns = opts.epoch_ns ? opts.epoch_ns : EPOCH_DEFAULT_NS,
+			   });
 	if (err)
 		goto out_unmap;
 	if (opts.log) {
 		api->log = opts.log;
 		api->log_arg = opts.log_arg;
-		log_set_sink(&api->machine, opts.log_level ? opts.log_level : LOGLEVEL_INFO, api_log_sink, api);
+		log_set_sink(&api->machine, opts.log_level ? opts.log_level : LOGLEVEL_INFO, api_log_sink,
+			     api);
 	}
 	err = machine_start(&api->machine, opts.flags);
 	if (err) {
@@ -228,7 +250,10 @@ int shale_free(struct shale *machine)
 	return 0;
 }
 
-int64_t shale_clock(struct shale *machine) { return api_forked(machine) ? -EOPNOTSUPP : ktime_get(machine); }
+int64_t shale_clock(struct shale *machine)
+{
+	return api_forked(machine) ? -EOPNOTSUPP : ktime_get(machine);
+}
 
 static long drop_all(struct shale *machine)
 {
@@ -236,7 +261,10 @@ static long drop_all(struct shale *machine)
 	return 0;
 }
 
-int shale_drop_caches(struct shale *machine) { return (int)api_machine_call(machine, drop_all(machine)); }
+int shale_drop_caches(struct shale *machine)
+{
+	return (int)api_machine_call(machine, drop_all(machine));
+}
 
 ssize_t api_copy_text(const char *text, char *buf, size_t size)
 {
@@ -251,8 +279,8 @@ ssize_t api_copy_text(const char *text, char *buf, size_t size)
 }
 
 // The text that `show` makes, into the caller's buffer.
-static long show_text(struct shale *machine, void (*show)(struct shale *machine, struct seq_file *m), char *buf,
-		      size_t size)
+static long show_text(struct shale *machine, void (*show)(struct shale *machine, struct seq_file *m),
+		      char *buf, size_t size)
 {
 	struct seq_file m;
 	const char *text;

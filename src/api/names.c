@@ -38,7 +38,8 @@ int shale_symlink(struct shale_task *task, const char *target, const char *path)
 	return shale_symlinkat(task, target, AT_FDCWD, path);
 }
 
-int shale_linkat(struct shale_task *task, int odfd, const char *oldpath, int ndfd, const char *newpath, int at_flags)
+int shale_linkat(struct shale_task *task, int odfd, const char *oldpath, int ndfd, const char *newpath,
+		 int at_flags)
 {
 	return (int)api_call(task, api_path_at(oldpath, at_flags)
 					   ?: api_path(newpath)
@@ -55,7 +56,10 @@ int shale_unlinkat(struct shale_task *task, int dfd, const char *path, int at_fl
 	return (int)api_call(task, api_path(path) ?: do_unlinkat(dfd, path, at_flags));
 }
 
-int shale_unlink(struct shale_task *task, const char *path) { return shale_unlinkat(task, AT_FDCWD, path, 0); }
+int shale_unlink(struct shale_task *task, const char *path)
+{
+	return shale_unlinkat(task, AT_FDCWD, path, 0);
+}
 
 int shale_rmdir(struct shale_task *task, const char *path)
 {

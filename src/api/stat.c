@@ -29,7 +29,8 @@ int shale_fstat(struct shale_task *task, int fd, struct stat *st)
 	return shale_fstatat(task, fd, "", st, AT_EMPTY_PATH);
 }
 
-int shale_statx(struct shale_task *task, int dfd, const char *path, int at_flags, unsigned mask, struct statx *stx)
+int shale_statx(struct shale_task *task, int dfd, const char *path, int at_flags, unsigned mask,
+		struct statx *stx)
 {
 	if (unlikely(!stx))
 		return -EFAULT;
@@ -104,8 +105,8 @@ int shale_fstatfs(struct shale_task *task, int fd, struct statfs *buf)
 	return err ?: fill_statfs(buf, &st);
 }
 
-static ssize_t getxattr_by_name(struct shale_task *task, const char *path, bool follow, const char *name, void *value,
-				size_t size)
+static ssize_t getxattr_by_name(struct shale_task *task, const char *path, bool follow, const char *name,
+				void *value, size_t size)
 {
 	if (!name || (size && !value))
 		return -EFAULT;
@@ -129,7 +130,8 @@ ssize_t shale_fgetxattr(struct shale_task *task, int fd, const char *name, void 
 	return api_call(task, do_getxattr(AT_FDCWD, NULL, false, fd, name, value, size));
 }
 
-static ssize_t listxattr_by_name(struct shale_task *task, const char *path, bool follow, char *list, size_t size)
+static ssize_t listxattr_by_name(struct shale_task *task, const char *path, bool follow, char *list,
+				 size_t size)
 {
 	if (size && !list)
 		return -EFAULT;

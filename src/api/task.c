@@ -57,7 +57,10 @@ void shale_task_free(struct shale_task *task)
 		api_call(task, free_task(api_task(task)));
 }
 
-int shale_umask(struct shale_task *task, mode_t mask) { return (int)api_call(task, do_umask((int)mask)); }
+int shale_umask(struct shale_task *task, mode_t mask)
+{
+	return (int)api_call(task, do_umask((int)mask));
+}
 
 int shale_getrlimit(struct shale_task *task, int resource, struct rlimit *limit)
 {
@@ -78,7 +81,10 @@ int shale_chdir(struct shale_task *task, const char *path)
 	return (int)api_call(task, api_path(path) ?: do_chdir(path));
 }
 
-int shale_fchdir(struct shale_task *task, int fd) { return (int)api_call(task, do_fchdir(fd)); }
+int shale_fchdir(struct shale_task *task, int fd)
+{
+	return (int)api_call(task, do_fchdir(fd));
+}
 
 int shale_chroot(struct shale_task *task, const char *path)
 {

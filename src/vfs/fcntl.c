@@ -15,7 +15,8 @@ static long setfl(struct file *file, unsigned arg)
 
 	if (((arg ^ old) & O_APPEND) && (READ_ONCE(inode->i_flags) & S_APPEND))
 		return -EPERM;
-	if ((arg & O_NOATIME) && !(old & O_NOATIME) && !inode_owner_or_capable(mnt_idmap(file->f_path.mnt), inode))
+	if ((arg & O_NOATIME) && !(old & O_NOATIME) &&
+	    !inode_owner_or_capable(mnt_idmap(file->f_path.mnt), inode))
 		return -EPERM;
 	if ((arg & O_DIRECT) && !(file->f_mode & FMODE_CAN_ODIRECT))
 		return -EINVAL;
@@ -23,7 +24,8 @@ static long setfl(struct file *file, unsigned arg)
 	if (arg & O_DIRECT)
 		__atomic_fetch_and(&file->f_mode, ~FMODE_FAST_READ, __ATOMIC_RELAXED);
 	WRITE_ONCE(file->f_flags, (arg & SETFL_MASK) | (old & ~(unsigned)SETFL_MASK));
-	if (!(arg & O_DIRECT) && (file->f_mode & FMODE_CAN_READ) && (file->f_op->fop_flags & FOP_BUFFERED_READ))
+	if (!(arg & O_DIRECT) && (file->f_mode & FMODE_CAN_READ) &&
+	    (file->f_op->fop_flags & FOP_BUFFERED_READ))
 		__atomic_fetch_or(&file->f_mode, FMODE_FAST_READ, __ATOMIC_RELAXED);
 	return 0;
 }

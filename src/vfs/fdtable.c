@@ -1,8 +1,10 @@
-// Descriptor tables: the lowest free number, growth without stopping readers, close-on-exec, dup and close_range.
+// Descriptor tables: the lowest free number, growth without stopping readers, close-on-exec, dup and
+// close_range.
 //
-// files->file_lock guards every change of a table: its bitmaps, its slots, next_fd, and which fdtable is published. Readers look only at
-// fdt, max_fds and fd[], under RCU. The free numbers are found in two levels: a bit of full_fds_bits says that a whole word of open_fds is taken. A
-// set bit with an empty slot is a number handed out by get_unused_fd_flags() whose file is not installed yet.
+// files->file_lock guards every change of a table: its bitmaps, its slots, next_fd, and which fdtable is
+// published. Readers look only at fdt, max_fds and fd[], under RCU. The free numbers are found in two levels:
+// a bit of full_fds_bits says that a whole word of open_fds is taken. A set bit with an empty slot is a
+// number handed out by get_unused_fd_flags() whose file is not installed yet.
 #include "base/alloc.h"
 #include "base/current.h"
 #include "vfs/cred.h"
@@ -20,11 +22,20 @@
 
 #define WORDS(nr) ((nr) / BITS_PER_LONG)
 
-static bool fd_bit(const unsigned long *map, unsigned nr) { return map[nr / BITS_PER_LONG] >> nr % BITS_PER_LONG & 1; }
+static bool fd_bit(const unsigned long *map, unsigned nr)
+{
+	return map[nr / BITS_PER_LONG] >> nr % BITS_PER_LONG & 1;
+}
 
-static void fd_bit_set(unsigned long *map, unsigned nr) { map[nr / BITS_PER_LONG] |= 1ul << nr % BITS_PER_LONG; }
+static void fd_bit_set(unsigned long *map, unsigned nr)
+{
+	map[nr / BITS_PER_LONG] |= 1ul << nr % BITS_PER_LONG;
+}
 
-static void fd_bit_clear(unsigned long *map, unsigned nr) { map[nr / BITS_PER_LONG] &= ~(1ul << nr % BITS_PER_LONG); }
+static void fd_bit_clear(unsigned long *map, unsigned nr)
+{
+	map[nr / BITS_PER_LONG] &= ~(1ul << nr % BITS_PER_LONG);
+}
 
 // The first clear bit at or after `from`, or `size`.
 static unsigned next_zero(const unsigned long *map, unsigned size, unsigned from)
@@ -85,7 +96,8 @@ static int fdtable_alloc(struct shale *machine, unsigned nr, struct fdtable **ou
 	struct fdtable *fdt;
 	char *mem;
 
-	mem = kvzalloc(machine, sizeof(*fdt) + nr * sizeof(struct file *) + (2 * words + full_words) * sizeof(long));
+	mem = kvzalloc(machine,
+		       sizeof(*fdt) + nr * sizeof(struct file *) + (2 * words + full_words) * sizeof(long));
 	if (!mem)
 		return -ENOMEM;
 	fdt = (struct fdtable *)mem;
@@ -110,7 +122,10 @@ static void fdtable_copy_bits(struct fdtable *to, const struct fdtable *from, un
 			fd_bit_set(to->full_fds_bits, word);
 }
 
-static void fdtable_free_rcu(struct rcu_head *head) { kvfree(container_of(head, struct fdtable, rcu)); }
+static void fdtable_free_rcu(struct rcu_head *head)
+{
+	kvfree(container_of(head, struct fdtable, rcu));
+}
 
 // How many descriptors a table that is to hold number `nr` gets: powers of two from 256 on.
 static unsigned fdtable_size(unsigned nr)
@@ -120,7 +135,8 @@ static unsigned fdtable_size(unsigned nr)
 	return size < 256 ? 256 : (unsigned)size;
 }
 
-// Makes room for number `nr`. Called with the lock, which is dropped and taken again when memory must be found: 1 then, 0 when there was room.
+// Makes room for number `nr`. Called with the lock, which is dropped and taken again when memory must be
+// found: 1 then, 0 when there was room.
 static int expand_files(struct files_struct *files, unsigned nr) __no_lock_analysis
 {
 	struct fdtable *old = files->fdt, *new;
@@ -199,7 +215,8 @@ void put_unused_fd(unsigned fd)
 	spin_unlock(&files->file_lock);
 }
 
-// The slot is ours since the number was handed out, but a grown table may be published meanwhile: so under the lock.
+// The slot is ours since the number was handed out, but a grown table may be published meanwhile: so under
+// the lock.
 void fd_install(unsigned fd, struct file *file)
 {
 	struct files_struct *files = current->task->files;
@@ -228,7 +245,8 @@ long ksys_close(int fd)
 	return likely(file) ? filp_close(file) : -EBADF;
 }
 
-// Puts `file` (its reference is eaten) at number fd, over what was there. Called with the lock, which it gives up.
+// Puts `file` (its reference is eaten) at number fd, over what was there. Called with the lock, which it
+// gives up.
 static int do_dup2(struct files_struct *files, struct file *file, unsigned fd, bool cloexec)
 	__releases(files->file_lock) __no_lock_analysis
 {
@@ -338,7 +356,8 @@ int fd_set_cloexec(unsigned fd, bool on)
 	return 0;
 }
 
-// The next installed file in [*fd, last], taken out of the table when `take`; NULL at the end. *fd is its number.
+// The next installed file in [*fd, last], taken out of the table when `take`; NULL at the end. *fd is its
+// number.
 static struct file *next_file(struct files_struct *files, unsigned *fd, unsigned last, bool cloexec)
 {
 	struct fdtable *fdt;
@@ -420,7 +439,10 @@ static int files_alloc_empty(struct shale *machine, struct files_struct **out)
 	return 0;
 }
 
-int files_alloc(struct shale *machine, struct files_struct **out) { return files_alloc_empty(machine, out); }
+int files_alloc(struct shale *machine, struct files_struct **out)
+{
+	return files_alloc_empty(machine, out);
+}
 
 // Numbers that are in use below `below`, rounded up to whole words.
 static unsigned count_open_files(const struct fdtable *fdt, unsigned below)
@@ -433,7 +455,8 @@ static unsigned count_open_files(const struct fdtable *fdt, unsigned below)
 	return words * BITS_PER_LONG;
 }
 
-// Copies bits and files of [0, below) into the fresh table `to`, which has room for `count`. The old table's lock is held.
+// Copies bits and files of [0, below) into the fresh table `to`, which has room for `count`. The old table's
+// lock is held.
 static void files_copy(struct fdtable *to, const struct fdtable *from, unsigned count, unsigned below)
 {
 	fdtable_copy_bits(to, from, count);

@@ -1,5 +1,5 @@
-// FS_IOC_FIEMAP: where a file's data lies. The file system tells extents in order; here they are counted, clipped to what the caller has room for,
-// and laid out.
+// FS_IOC_FIEMAP: where a file's data lies. The file system tells extents in order; here they are counted,
+// clipped to what the caller has room for, and laid out.
 #include "vfs/files_internal.h"
 #include "vfs/inode.h"
 #include "vfs/super.h"
@@ -7,9 +7,9 @@
 #include <errno.h>
 #include <linux/fiemap.h>
 
-#define SET_UNKNOWN_FLAGS     FIEMAP_EXTENT_DELALLOC
+#define SET_UNKNOWN_FLAGS      FIEMAP_EXTENT_DELALLOC
 #define SET_NO_UNMOUNTED_FLAGS FIEMAP_EXTENT_DATA_ENCRYPTED
-#define SET_NOT_ALIGNED_FLAGS (FIEMAP_EXTENT_DATA_TAIL | FIEMAP_EXTENT_DATA_INLINE)
+#define SET_NOT_ALIGNED_FLAGS  (FIEMAP_EXTENT_DATA_TAIL | FIEMAP_EXTENT_DATA_INLINE)
 
 int fiemap_fill_next_extent(struct fiemap_extent_info *fi, u64 logical, u64 phys, u64 len, u32 flags)
 {

@@ -1,9 +1,10 @@
 // Open files: making and freeing them, the limit on their number, references.
 //
-// A file belongs to the descriptors and calls that hold its count; the last fput releases what it holds (its path, which is
-// a dentry and a mount) and gives the memory back at once. The memory stays a struct file until a grace period is over, so lock-free lookups may look
-// at freed ones: f_count is 0 there. The count of open files is kept in shards that spill in batches, so that opening and closing writes no line that
-// other threads write.
+// A file belongs to the descriptors and calls that hold its count; the last fput releases what it holds (its
+// path, which is a dentry and a mount) and gives the memory back at once. The memory stays a struct file
+// until a grace period is over, so lock-free lookups may look at freed ones: f_count is 0 there. The count of
+// open files is kept in shards that spill in batches, so that opening and closing writes no line that other
+// threads write.
 #include "base/alloc.h"
 #include "vfs/cred.h"
 #include "vfs/dcache.h"
@@ -18,7 +19,10 @@
 #define NR_FILES_BATCH 32
 #define FILE_MAX_LEAST 8192
 
-struct files_machine *files_of(struct shale *machine) { return machine->vfs->files; }
+struct files_machine *files_of(struct shale *machine)
+{
+	return machine->vfs->files;
+}
 
 s64 nr_open_files(struct shale *machine)
 {
@@ -210,9 +214,15 @@ static struct fd fdget_mode(int fd, unsigned mask)
 	}
 }
 
-struct fd fdget(int fd) { return fdget_mode(fd, FMODE_PATH); }
+struct fd fdget(int fd)
+{
+	return fdget_mode(fd, FMODE_PATH);
+}
 
-struct fd fdget_raw(int fd) { return fdget_mode(fd, 0); }
+struct fd fdget_raw(int fd)
+{
+	return fdget_mode(fd, 0);
+}
 
 struct fd fdget_pos(int fd) __no_lock_analysis
 {

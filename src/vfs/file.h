@@ -1,5 +1,5 @@
-// Open files: what a descriptor stands for. Memory is type-stable: a lock-free descriptor lookup takes a reference, then checks that the table still
-// holds the file. f_pos is guarded by f_pos_lock.
+// Open files: what a descriptor stands for. Memory is type-stable: a lock-free descriptor lookup takes a
+// reference, then checks that the table still holds the file. f_pos is guarded by f_pos_lock.
 #pragma once
 
 #include "base/errseq.h"
@@ -8,29 +8,33 @@
 
 #include <fcntl.h>
 
-#define FMODE_READ	0x1u
-#define FMODE_WRITE	0x2u
-#define FMODE_LSEEK	0x4u
-#define FMODE_PREAD	0x8u
-#define FMODE_PWRITE	0x10u
-#define FMODE_EXEC	0x20u
-#define FMODE_PATH	0x4000u
-#define FMODE_ATOMIC_POS 0x8000u
-#define FMODE_CAN_READ	0x20000u
-#define FMODE_CAN_WRITE 0x40000u
-#define FMODE_OPENED	0x80000u
+#define FMODE_READ        0x1u
+#define FMODE_WRITE       0x2u
+#define FMODE_LSEEK       0x4u
+#define FMODE_PREAD       0x8u
+#define FMODE_PWRITE      0x10u
+#define FMODE_EXEC        0x20u
+#define FMODE_PATH        0x4000u
+#define FMODE_ATOMIC_POS  0x8000u
+#define FMODE_CAN_READ    0x20000u
+#define FMODE_CAN_WRITE   0x40000u
+#define FMODE_OPENED      0x80000u
 #define FMODE_CAN_ODIRECT 0x100000u
-#define FMODE_NOWAIT	0x200000u
-#define FMODE_NOACCOUNT 0x400000u
+#define FMODE_NOWAIT      0x200000u
+#define FMODE_NOACCOUNT   0x400000u
 
-#define FMODE_FAST_READ 0x800000u // reads without O_DIRECT are plain reads of f_mapping's cache: pread may serve them without a reference
-#define FMODE_OWN_CRED	0x1000000u // f_cred is counted for this file; else the descriptor table it was opened in pins it
-#define FMODE_WRITER	0x2000000u // holds a write reference of the mount
-#define FMODE_RANDOM	0x4000000u // POSIX_FADV_RANDOM
-#define FMODE_EXCL	0x8000000u // holds a claim on its block device
+#define FMODE_FAST_READ                                                                                      \
+	0x800000u // reads without O_DIRECT are plain reads of f_mapping's cache: pread may serve them without
+		  // a reference
+#define FMODE_OWN_CRED                                                                                       \
+	0x1000000u // f_cred is counted for this file; else the descriptor table it was opened in pins it
+#define FMODE_WRITER 0x2000000u // holds a write reference of the mount
+#define FMODE_RANDOM 0x4000000u // POSIX_FADV_RANDOM
+#define FMODE_EXCL   0x8000000u // holds a claim on its block device
 
-// What readers need is one cache line, which nobody writes while the file is in use; what changes lies behind it. f_mode, f_mapping, f_inode are read by
-// lock-free lookups, perhaps of a file that is being made anew: READ_ONCE, WRITE_ONCE.
+// What readers need is one cache line, which nobody writes while the file is in use; what changes lies behind
+// it. f_mode, f_mapping, f_inode are read by lock-free lookups, perhaps of a file that is being made anew:
+// READ_ONCE, WRITE_ONCE.
 struct file {
 	unsigned f_mode, f_flags;
 	const struct file_operations *f_op;
@@ -41,7 +45,7 @@ struct file {
 	void *private_data;
 
 	atomic64_t f_count __aligned_cacheline; // 0: free
-	loff_t f_pos; // f_pos_lock
+	loff_t f_pos;                           // f_pos_lock
 	struct mutex f_pos_lock;
 	struct file_ra_state f_ra; // heuristics: relaxed, unlocked
 	errseq_t f_wb_err, f_sb_err;
@@ -68,9 +72,11 @@ struct kiocb {
 #define IOCB_APPEND (1u << 9)
 #define IOCB_HIPRI  (1u << 10)
 
-// The actor that a directory tells its entries. Returns false to stop: the entry was not taken, pos stays before it.
+// The actor that a directory tells its entries. Returns false to stop: the entry was not taken, pos stays
+// before it.
 struct dir_context {
-	bool (*actor)(struct dir_context *ctx, const char *name, int namelen, loff_t offset, u64 ino, unsigned d_type);
+	bool (*actor)(struct dir_context *ctx, const char *name, int namelen, loff_t offset, u64 ino,
+		      unsigned d_type);
 	loff_t pos;
 };
 static inline bool dir_emit(struct dir_context *ctx, const char *name, int namelen, u64 ino, unsigned type)
@@ -101,9 +107,11 @@ int generic_file_open(struct inode *inode, struct file *file);
 loff_t vfs_setpos(struct file *file, loff_t offset, loff_t maxsize);
 void file_accessed(struct file *file); // touch_atime() unless O_NOATIME
 
-int alloc_empty_file(struct task *task, unsigned flags, struct file **out) __must_check; // -ENFILE at file-max
+int alloc_empty_file(struct task *task, unsigned flags,
+		     struct file **out) __must_check; // -ENFILE at file-max
 int vfs_open(const struct path *path, struct file *file) __must_check;
-int dentry_open(const struct path *path, unsigned flags, const struct cred *cred, struct file **out) __must_check;
+int dentry_open(const struct path *path, unsigned flags, const struct cred *cred,
+		struct file **out) __must_check;
 void fput(struct file *file);
 struct file *get_file(struct file *file);
 
@@ -111,6 +119,7 @@ struct fiemap_extent_info {
 	u32 fi_flags, fi_extents_mapped, fi_extents_max;
 	void *fi_extents_start; // struct fiemap_extent[]
 };
-int fiemap_fill_next_extent(struct fiemap_extent_info *fi, u64 logical, u64 phys, u64 len, u32 flags); // 1: full or last
+int fiemap_fill_next_extent(struct fiemap_extent_info *fi, u64 logical, u64 phys, u64 len,
+			    u32 flags); // 1: full or last
 // Checks and clips the range; -EFBIG, -EINVAL; -EBADR with the flags that are not supported in fi_flags.
 int fiemap_prep(struct inode *inode, struct fiemap_extent_info *fi, u64 start, u64 *len, u32 supported_flags);

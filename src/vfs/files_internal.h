@@ -1,8 +1,9 @@
-// Files, descriptor tables and tasks as siblings in vfs see them: what the machine keeps for them, and the lock-free lookup of a descriptor.
+// Files, descriptor tables and tasks as siblings in vfs see them: what the machine keeps for them, and the
+// lock-free lookup of a descriptor.
 //
-// A descriptor table is read under RCU and changed under files->file_lock. Growing makes a new fdtable, copies, publishes it and frees the old one
-// after a grace period. struct file is type-stable: a reader that finds one takes a reference unless the count is 0, then looks whether
-// the table still holds it.
+// A descriptor table is read under RCU and changed under files->file_lock. Growing makes a new fdtable,
+// copies, publishes it and frees the old one after a grace period. struct file is type-stable: a reader that
+// finds one takes a reference unless the count is 0, then looks whether the table still holds it.
 #pragma once
 
 #include "base/counter.h"
@@ -12,8 +13,8 @@
 #include "vfs/task.h"
 #include "vfs/vfs.h"
 
-#define NR_OPEN_DEFAULT	 64u	    // descriptors in the table that is part of files_struct
-#define NR_OPEN_MAX	 (1u << 20) // /proc/sys/fs/nr_open
+#define NR_OPEN_DEFAULT       64u        // descriptors in the table that is part of files_struct
+#define NR_OPEN_MAX           (1u << 20) // /proc/sys/fs/nr_open
 #define RLIMIT_NOFILE_DEFAULT 65536u
 
 struct files_machine {
@@ -54,7 +55,8 @@ void files_exit(struct shale *machine);
 struct files_machine *files_of(struct shale *machine);
 s64 nr_open_files(struct shale *machine);
 
-// Unreferenced, inside an RCU section: must be taken with file_get_live() or checked again with files_lookup_fd_raw().
+// Unreferenced, inside an RCU section: must be taken with file_get_live() or checked again with
+// files_lookup_fd_raw().
 static inline struct file *files_lookup_fd_raw(struct files_struct *files, unsigned fd)
 {
 	struct fdtable *fdt = rcu_dereference(files->fdt);
@@ -66,11 +68,12 @@ int files_alloc(struct shale *machine, struct files_struct **out) __must_check;
 int files_dup(struct files_struct *old, struct files_struct **out) __must_check;
 int files_dup_below(struct files_struct *old, unsigned below, struct files_struct **out) __must_check;
 void files_put(struct files_struct *files);
-bool files_pin_cred(struct files_struct *files, const struct cred *cred); // false: no room, count it in the file
+bool files_pin_cred(struct files_struct *files,
+		    const struct cred *cred); // false: no room, count it in the file
 
 int get_unused_fd_flags(unsigned flags) __must_check;
 void put_unused_fd(unsigned fd);
-void fd_install(unsigned fd, struct file *file); // eats the reference
+void fd_install(unsigned fd, struct file *file);                             // eats the reference
 int fd_dupfd(struct file *file, unsigned from, unsigned flags) __must_check; // eats the reference
 int fd_get_cloexec(unsigned fd);
 int fd_set_cloexec(unsigned fd, bool on);

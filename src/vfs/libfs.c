@@ -1,7 +1,9 @@
-// File systems that live in memory alone (ramfs, devtmpfs): inodes made by name operations, names kept by the dentry cache.
+// File systems that live in memory alone (ramfs, devtmpfs): inodes made by name operations, names kept by the
+// dentry cache.
 //
-// A name holds a reference on its dentry until it is removed, so nothing of the tree is ever shrunk away; kill_litter_super() drops them at the
-// end. A directory's entries are numbered in order of making (offset_dir). Operations come with the directory's i_rwsem held exclusive.
+// A name holds a reference on its dentry until it is removed, so nothing of the tree is ever shrunk away;
+// kill_litter_super() drops them at the end. A directory's entries are numbered in order of making
+// (offset_dir). Operations come with the directory's i_rwsem held exclusive.
 #include "vfs/libfs.h"
 
 #include "base/alloc.h"
@@ -17,10 +19,13 @@
 struct mem_inode {
 	struct inode vfs_inode;
 	struct offset_dir dir; // of directories
-	char *target;	       // of symlinks; read by lock-free walks, so freed with the inode
+	char *target;          // of symlinks; read by lock-free walks, so freed with the inode
 };
 
-static struct mem_inode *MEM_I(struct inode *inode) { return container_of(inode, struct mem_inode, vfs_inode); }
+static struct mem_inode *MEM_I(struct inode *inode)
+{
+	return container_of(inode, struct mem_inode, vfs_inode);
+}
 
 static int mem_alloc_inode(struct super_block *sb, struct inode **out)
 {
@@ -143,7 +148,8 @@ static void mem_inode_set_ops(struct inode *inode, dev_t dev)
 	inode_set_opflags(inode);
 }
 
-static int mem_get_inode(struct super_block *sb, const struct inode *dir, mode_t mode, dev_t dev, struct inode **out)
+static int mem_get_inode(struct super_block *sb, const struct inode *dir, mode_t mode, dev_t dev,
+			 struct inode **out)
 {
 	struct inode *inode;
 	int err = new_inode(sb, &inode);
@@ -192,7 +198,8 @@ static int mem_add_name(struct inode *dir, struct dentry *dentry, struct inode *
 	return 0;
 }
 
-static int mem_mknod(const struct mnt_idmap *idmap, struct inode *dir, struct dentry *dentry, mode_t mode, dev_t dev)
+static int mem_mknod(const struct mnt_idmap *idmap, struct inode *dir, struct dentry *dentry, mode_t mode,
+		     dev_t dev)
 {
 	struct inode *inode;
 	int err = mem_get_inode(dir->i_sb, dir, mode, dev, &inode);
@@ -200,7 +207,8 @@ static int mem_mknod(const struct mnt_idmap *idmap, struct inode *dir, struct de
 	return err ? err : mem_add_name(dir, dentry, inode);
 }
 
-static int mem_create(const struct mnt_idmap *idmap, struct inode *dir, struct dentry *dentry, mode_t mode, bool excl)
+static int mem_create(const struct mnt_idmap *idmap, struct inode *dir, struct dentry *dentry, mode_t mode,
+		      bool excl)
 {
 	return mem_mknod(idmap, dir, dentry, (mode & ~(mode_t)S_IFMT) | S_IFREG, 0);
 }
@@ -214,7 +222,8 @@ static int mem_mkdir(const struct mnt_idmap *idmap, struct inode *dir, struct de
 	return err;
 }
 
-static int mem_symlink(const struct mnt_idmap *idmap, struct inode *dir, struct dentry *dentry, const char *target)
+static int mem_symlink(const struct mnt_idmap *idmap, struct inode *dir, struct dentry *dentry,
+		       const char *target)
 {
 	struct inode *inode;
 	int err = mem_get_inode(dir->i_sb, dir, S_IFLNK | 0777, 0, &inode);

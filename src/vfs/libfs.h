@@ -1,5 +1,5 @@
-// Directories that live in memory alone (ramfs, devtmpfs): their entries in the order of a number that each gets once and keeps, so that a listing goes
-// on where it stopped whatever was made or removed meanwhile.
+// Directories that live in memory alone (ramfs, devtmpfs): their entries in the order of a number that each
+// gets once and keeps, so that a listing goes on where it stopped whatever was made or removed meanwhile.
 //
 // Guarded by the directory's i_rwsem: exclusive to add and remove, shared to list.
 #pragma once
@@ -20,6 +20,7 @@ bool simple_offset_empty(struct offset_dir *dir);
 // The body of iterate_shared, and of llseek.
 int simple_offset_readdir(struct offset_dir *dir, struct file *file, struct dir_context *ctx);
 
-// Trees that live in memory alone: names, modes, symlinks and special files, all kept in the dentry cache and inodes of their own. Every name holds a
-// reference on its dentry. For fill_super: sets operations and makes the root directory.
+// Trees that live in memory alone: names, modes, symlinks and special files, all kept in the dentry cache and
+// inodes of their own. Every name holds a reference on its dentry. For fill_super: sets operations and makes
+// the root directory.
 int mem_tree_fill_super(struct super_block *sb, u32 magic, mode_t root_mode) __must_check;

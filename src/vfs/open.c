@@ -1,6 +1,8 @@
-// Opening: from the caller's flags to a file with its operations. The walk to the name is namei's (open_path_lookup).
+// Opening: from the caller's flags to a file with its operations. The walk to the name is namei's
+// (open_path_lookup).
 //
-// Order of the checks is that of Linux, since programs see which error comes first: flags, name, descriptor, file, walk, permission, device.
+// Order of the checks is that of Linux, since programs see which error comes first: flags, name, descriptor,
+// file, walk, permission, device.
 #include "base/current.h"
 #include "vfs/cred.h"
 #include "vfs/files_internal.h"
@@ -15,16 +17,16 @@
 
 // glibc defines the last as 0 where it changes nothing; the kernel keeps and shows it.
 #define O_LARGEFILE_KERNEL 0100000
-#define O_TMPFILE_BIT	   020000000
-#define O_SYNC_BIT	   04000000
+#define O_TMPFILE_BIT      020000000
+#define O_SYNC_BIT         04000000
 
-#define VALID_OPEN_FLAGS                                                                                            \
-	((u64)(O_ACCMODE | O_CREAT | O_EXCL | O_NOCTTY | O_TRUNC | O_APPEND | O_NONBLOCK | O_SYNC | O_DSYNC |       \
-	       O_ASYNC | O_DIRECT | O_LARGEFILE_KERNEL | O_DIRECTORY | O_NOFOLLOW | O_NOATIME | O_CLOEXEC | O_PATH | \
-	       O_TMPFILE))
-#define O_PATH_FLAGS  ((u64)(O_DIRECTORY | O_NOFOLLOW | O_PATH | O_CLOEXEC))
-#define VALID_RESOLVE                                                                                               \
-	(RESOLVE_NO_XDEV | RESOLVE_NO_MAGICLINKS | RESOLVE_NO_SYMLINKS | RESOLVE_BENEATH | RESOLVE_IN_ROOT |        \
+#define VALID_OPEN_FLAGS                                                                                     \
+	((u64)(O_ACCMODE | O_CREAT | O_EXCL | O_NOCTTY | O_TRUNC | O_APPEND | O_NONBLOCK | O_SYNC |          \
+	       O_DSYNC | O_ASYNC | O_DIRECT | O_LARGEFILE_KERNEL | O_DIRECTORY | O_NOFOLLOW | O_NOATIME |    \
+	       O_CLOEXEC | O_PATH | O_TMPFILE))
+#define O_PATH_FLAGS ((u64)(O_DIRECTORY | O_NOFOLLOW | O_PATH | O_CLOEXEC))
+#define VALID_RESOLVE                                                                                        \
+	(RESOLVE_NO_XDEV | RESOLVE_NO_MAGICLINKS | RESOLVE_NO_SYMLINKS | RESOLVE_BENEATH | RESOLVE_IN_ROOT | \
 	 RESOLVE_CACHED)
 #define OPEN_HOW_SIZE_VER0 24
 
@@ -41,9 +43,9 @@ static unsigned resolve_flags(u64 resolve)
 		u64 from;
 		unsigned to;
 	} map[] = {
-		{RESOLVE_NO_XDEV, LOOKUP_NO_XDEV},	   {RESOLVE_NO_MAGICLINKS, LOOKUP_NO_MAGICLINKS},
+		{RESOLVE_NO_XDEV, LOOKUP_NO_XDEV},         {RESOLVE_NO_MAGICLINKS, LOOKUP_NO_MAGICLINKS},
 		{RESOLVE_NO_SYMLINKS, LOOKUP_NO_SYMLINKS}, {RESOLVE_BENEATH, LOOKUP_BENEATH},
-		{RESOLVE_IN_ROOT, LOOKUP_IN_ROOT},	   {RESOLVE_CACHED, LOOKUP_CACHED},
+		{RESOLVE_IN_ROOT, LOOKUP_IN_ROOT},         {RESOLVE_CACHED, LOOKUP_CACHED},
 	};
 	unsigned flags = 0;
 

@@ -1,8 +1,9 @@
 // read and its kin: limits, positions, vectors; and the lock-free pread of what is cached.
 //
-// A plain pread of cached data takes no reference on the file: inside one RCU section it finds the file, notes its mapping, checks that
-// the descriptor still holds the file, and copies what the cache has without I/O. (Inodes, and so mappings, outlive a grace period.) What
-// is missing then is done with a referenced file. So threads that read one file share no line that they write but the folios'.
+// A plain pread of cached data takes no reference on the file: inside one RCU section it finds the file,
+// notes its mapping, checks that the descriptor still holds the file, and copies what the cache has without
+// I/O. (Inodes, and so mappings, outlive a grace period.) What is missing then is done with a referenced
+// file. So threads that read one file share no line that they write but the folios'.
 #include "base/alloc.h"
 #include "base/current.h"
 #include "base/uio.h"
@@ -17,7 +18,7 @@
 #include <limits.h>
 #include <sys/uio.h>
 
-#define FAST_READ_MOST (64u << 10)	    // longer ones do not hold up grace periods
+#define FAST_READ_MOST (64u << 10) // longer ones do not hold up grace periods
 #define RWF_SUPPORTED  (RWF_HIPRI | RWF_DSYNC | RWF_SYNC | RWF_NOWAIT | RWF_APPEND)
 
 static int rw_verify_area(loff_t pos, size_t count)
@@ -169,7 +170,8 @@ ssize_t vfs_readv(struct file *file, const struct iovec *iov, int iovcnt, loff_t
 	n = check_readable(file);
 	if (n)
 		return n;
-	n = import_iovec(file->f_machine, ITER_DEST, iov, (unsigned long)iovcnt, UIO_FASTIOV, fast, &owned, &iter);
+	n = import_iovec(file->f_machine, ITER_DEST, iov, (unsigned long)iovcnt, UIO_FASTIOV, fast, &owned,
+			 &iter);
 	if (n < 0)
 		return n;
 	if (iov_iter_count(&iter)) {
@@ -231,7 +233,8 @@ ssize_t generic_file_read_iter(struct kiocb *iocb, struct iov_iter *to)
 
 	if (!iov_iter_count(to))
 		return 0;
-	n = filemap_read(file->f_mapping, &file->f_ra, &iocb->ki_pos, to, iocb->ki_flags & (IOCB_NOWAIT | IOCB_NOIO));
+	n = filemap_read(file->f_mapping, &file->f_ra, &iocb->ki_pos, to,
+			 iocb->ki_flags & (IOCB_NOWAIT | IOCB_NOIO));
 	file_accessed(file);
 	return n;
 }

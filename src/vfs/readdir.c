@@ -1,6 +1,8 @@
-// getdents64: runs a directory's iterator and lays its entries out as linux_dirent64; and the iterator of directories that live in memory.
+// getdents64: runs a directory's iterator and lays its entries out as linux_dirent64; and the iterator of
+// directories that live in memory.
 //
-// An entry's d_off is the position behind it, known only when the next one comes: so the last entry is completed afterwards.
+// An entry's d_off is the position behind it, known only when the next one comes: so the last entry is
+// completed afterwards.
 #include "base/alloc.h"
 #include "vfs/dcache.h"
 #include "vfs/files_internal.h"
@@ -105,7 +107,10 @@ void simple_offset_init(struct offset_dir *dir, struct shale *machine)
 	dir->next = OFFSET_FIRST;
 }
 
-void simple_offset_destroy(struct offset_dir *dir) { xa_destroy(&dir->entries); }
+void simple_offset_destroy(struct offset_dir *dir)
+{
+	xa_destroy(&dir->entries);
+}
 
 int simple_offset_add(struct offset_dir *dir, struct dentry *dentry)
 {
@@ -124,9 +129,15 @@ void simple_offset_remove(struct offset_dir *dir, struct dentry *dentry)
 	dentry->d_fsdata = NULL;
 }
 
-bool simple_offset_empty(struct offset_dir *dir) { return xa_empty(&dir->entries); }
+bool simple_offset_empty(struct offset_dir *dir)
+{
+	return xa_empty(&dir->entries);
+}
 
-static unsigned dirent_type(const struct inode *inode) { return (inode->i_mode & S_IFMT) >> 12; }
+static unsigned dirent_type(const struct inode *inode)
+{
+	return (inode->i_mode & S_IFMT) >> 12;
+}
 
 static bool emit_dots(struct file *file, struct dir_context *ctx)
 {
@@ -159,11 +170,13 @@ int simple_offset_readdir(struct offset_dir *dir, struct file *file, struct dir_
 		return -EINVAL;
 	if (!emit_dots(file, ctx))
 		return 0;
-	xa_for_each_start(&dir->entries, index, dentry, (unsigned long)ctx->pos) {
+	xa_for_each_start(&dir->entries, index, dentry, (unsigned long)ctx->pos)
+	{
 		struct inode *inode = d_inode(dentry);
 
 		ctx->pos = (loff_t)index;
-		if (!dir_emit(ctx, dentry->d_name.name, (int)dentry->d_name.len, inode->i_ino, dirent_type(inode)))
+		if (!dir_emit(ctx, dentry->d_name.name, (int)dentry->d_name.len, inode->i_ino,
+			      dirent_type(inode)))
 			return 0;
 	}
 	ctx->pos = (loff_t)dir->next;

@@ -1,5 +1,6 @@
-// What programs ask about a file: stat, statx, access, readlink, statfs. By name they end the lock-free walk: what is copied there counts
-// only when the walk says so, so each body fills its answer whole and may run several times.
+// What programs ask about a file: stat, statx, access, readlink, statfs. By name they end the lock-free walk:
+// what is copied there counts only when the walk says so, so each body fills its answer whole and may run
+// several times.
 #include "base/current.h"
 #include "vfs/cred.h"
 #include "vfs/dcache.h"
@@ -70,7 +71,8 @@ static void fill_stat(struct stat *st, const struct kstat *stat)
 
 static unsigned at_lookup_flags(int at_flags)
 {
-	return (at_flags & AT_SYMLINK_NOFOLLOW ? 0 : LOOKUP_FOLLOW) | (at_flags & AT_EMPTY_PATH ? LOOKUP_EMPTY : 0) |
+	return (at_flags & AT_SYMLINK_NOFOLLOW ? 0 : LOOKUP_FOLLOW) |
+	       (at_flags & AT_EMPTY_PATH ? LOOKUP_EMPTY : 0) |
 	       (at_flags & AT_NO_AUTOMOUNT ? 0 : LOOKUP_AUTOMOUNT);
 }
 
@@ -131,7 +133,8 @@ static void fill_statx(struct statx *stx, const struct getattr_end *g)
 		.stx_blocks = stat->blocks,
 		.stx_attributes_mask = stat->attributes_mask | STATX_ATTR_MOUNT_ROOT,
 		.stx_atime = statx_time(&stat->atime),
-		.stx_btime = stat->result_mask & STATX_BTIME ? statx_time(&stat->btime) : (struct statx_timestamp){0},
+		.stx_btime = stat->result_mask & STATX_BTIME ? statx_time(&stat->btime)
+							     : (struct statx_timestamp){0},
 		.stx_ctime = statx_time(&stat->ctime),
 		.stx_mtime = statx_time(&stat->mtime),
 		.stx_rdev_major = major(stat->rdev),
@@ -203,13 +206,14 @@ static int access_end(const struct path *path, struct inode *inode, bool rcu, vo
 	if ((mode & MAY_EXEC) && S_ISREG(inode->i_mode) && (mnt_flags(path->mnt) & MNT_NOEXEC))
 		return -EACCES;
 	err = inode_permission(mnt_idmap(path->mnt), inode, mode | MAY_ACCESS | (rcu ? MAY_NOT_BLOCK : 0));
-	if (err || !(mode & MAY_WRITE) || S_ISCHR(inode->i_mode) || S_ISBLK(inode->i_mode) || S_ISFIFO(inode->i_mode) ||
-	    S_ISSOCK(inode->i_mode))
+	if (err || !(mode & MAY_WRITE) || S_ISCHR(inode->i_mode) || S_ISBLK(inode->i_mode) ||
+	    S_ISFIFO(inode->i_mode) || S_ISSOCK(inode->i_mode))
 		return err;
 	return __mnt_is_readonly(path->mnt) ? -EROFS : 0;
 }
 
-// access() asks for the real ids, and root's capabilities only for a real root: a task like ours with such credentials.
+// access() asks for the real ids, and root's capabilities only for a real root: a task like ours with such
+// credentials.
 static int access_as_real(int dfd, const char *name, int at_flags, int mode)
 {
 	struct task *task = current->task, real = *task;
@@ -233,7 +237,8 @@ static int access_as_real(int dfd, const char *name, int at_flags, int mode)
 
 static bool cred_is_real(const struct cred *cred)
 {
-	return cred->uid == cred->fsuid && cred->gid == cred->fsgid && (cred->uid == 0 || !cred->cap_effective);
+	return cred->uid == cred->fsuid && cred->gid == cred->fsgid &&
+	       (cred->uid == 0 || !cred->cap_effective);
 }
 
 long do_faccessat(int dfd, const char *name, int mode, int at_flags)
@@ -254,8 +259,9 @@ static long statfs_flags(const struct path *path)
 	static const struct {
 		unsigned from, to;
 	} map[] = {
-		{MNT_READONLY, 0x1}, {MNT_NOSUID, 0x2},      {MNT_NODEV, 0x4},	    {MNT_NOEXEC, 0x8},
-		{MNT_NOATIME, 0x400}, {MNT_NODIRATIME, 0x800}, {MNT_RELATIME, 0x1000}, {MNT_NOSYMFOLLOW, 0x2000},
+		{MNT_READONLY, 0x1},    {MNT_NOSUID, 0x2},         {MNT_NODEV, 0x4},
+		{MNT_NOEXEC, 0x8},      {MNT_NOATIME, 0x400},      {MNT_NODIRATIME, 0x800},
+		{MNT_RELATIME, 0x1000}, {MNT_NOSYMFOLLOW, 0x2000},
 	};
 	unsigned flags = mnt_flags(path->mnt), sb = path->mnt->mnt_sb->s_flags;
 	long out = ST_VALID_KERNEL | (sb & SB_RDONLY ? 0x1 : 0) | (sb & SB_SYNCHRONOUS ? 0x10 : 0);

@@ -1,5 +1,5 @@
-// Tasks: made from credentials, forked, put. A task holds a count of its cred, fs_struct, descriptor table and namespace; it is on the
-// machine's list under tasks_lock. shale_free() puts the tasks that are left.
+// Tasks: made from credentials, forked, put. A task holds a count of its cred, fs_struct, descriptor table
+// and namespace; it is on the machine's list under tasks_lock. shale_free() puts the tasks that are left.
 #include "base/alloc.h"
 #include "vfs/cred.h"
 #include "vfs/files_internal.h"
@@ -166,11 +166,11 @@ long do_prlimit_nofile(const struct rlimit *new, struct rlimit *old)
 {
 	struct task *task = current->task;
 
-	if (new && new->rlim_cur > new->rlim_max)
+	if (new &&new->rlim_cur > new->rlim_max)
 		return -EINVAL;
-	if (new && new->rlim_max > NR_OPEN_MAX)
+	if (new &&new->rlim_max > NR_OPEN_MAX)
 		return -EPERM;
-	if (new && rlimit_raises(task, new) && !capable(SHALE_CAP_SYS_RESOURCE))
+	if (new &&rlimit_raises(task, new) && !capable(SHALE_CAP_SYS_RESOURCE))
 		return -EPERM;
 	if (old) {
 		old->rlim_cur = READ_ONCE(task->rlim_nofile_cur);

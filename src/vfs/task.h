@@ -13,15 +13,15 @@ struct cred { // immutable once shown; replaced whole; RCU
 	struct rcu_head rcu;
 	gid_t groups[]; // sorted
 };
-#define SHALE_CAP_CHOWN 0
-#define SHALE_CAP_DAC_OVERRIDE 1
+#define SHALE_CAP_CHOWN           0
+#define SHALE_CAP_DAC_OVERRIDE    1
 #define SHALE_CAP_DAC_READ_SEARCH 2
-#define SHALE_CAP_FOWNER 3
-#define SHALE_CAP_SYS_RAWIO 17
-#define SHALE_CAP_SYS_CHROOT 18
-#define SHALE_CAP_SYS_ADMIN 21
-#define SHALE_CAP_SYS_RESOURCE 24
-#define SHALE_CAP_MKNOD 27
+#define SHALE_CAP_FOWNER          3
+#define SHALE_CAP_SYS_RAWIO       17
+#define SHALE_CAP_SYS_CHROOT      18
+#define SHALE_CAP_SYS_ADMIN       21
+#define SHALE_CAP_SYS_RESOURCE    24
+#define SHALE_CAP_MKNOD           27
 
 struct fs_struct {
 	atomic_t users;
@@ -51,10 +51,15 @@ struct task_cred_args {
 	unsigned ngroups;
 	u64 caps; // effective; root has all
 };
-int task_create(struct shale *machine, const struct task_cred_args *cred, struct task **out) __must_check; // init's root, cwd and namespace
-int task_fork(struct task *parent, unsigned clone_flags, struct task **out) __must_check;	      // CLONE_FILES|FS|NEWNS
+int task_create(struct shale *machine, const struct task_cred_args *cred,
+		struct task **out) __must_check; // init's root, cwd and namespace
+int task_fork(struct task *parent, unsigned clone_flags,
+	      struct task **out) __must_check; // CLONE_FILES|FS|NEWNS
 void task_put(struct task *task);
 void tasks_put_all(struct shale *machine); // of a machine that ends
-static inline bool cred_has_cap(const struct cred *cred, int cap) { return cred->cap_effective >> cap & 1; }
+static inline bool cred_has_cap(const struct cred *cred, int cap)
+{
+	return cred->cap_effective >> cap & 1;
+}
 bool in_group_p(const struct cred *cred, gid_t gid);
 const struct cred *current_cred(void);

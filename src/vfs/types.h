@@ -48,7 +48,8 @@ struct path {
 	struct dentry *dentry;
 };
 
-// What stat tells of an inode before it takes the caller's struct stat or statx form. Times with their nanoseconds.
+// What stat tells of an inode before it takes the caller's struct stat or statx form. Times with their
+// nanoseconds.
 struct kstat {
 	u32 result_mask, blksize;
 	u64 attributes, attributes_mask;

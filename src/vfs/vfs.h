@@ -1,4 +1,5 @@
-// vfs as a whole: initialisation, and what the public interface calls: one function a system call, working on current->task.
+// vfs as a whole: initialisation, and what the public interface calls: one function a system call, working on
+// current->task.
 #pragma once
 
 #include "vfs/types.h"
@@ -16,24 +17,25 @@ void vfs_umount_all(struct shale *machine); // every mount goes; before file sys
 void vfs_exit(struct shale *machine);
 // Why the last mount failed, in words, with the parameter's name; "" if nothing is known.
 void vfs_mount_error_get(struct shale *machine, char *buf, size_t size);
-// Settings of /proc/sys/fs: protected_symlinks, protected_hardlinks, protected_fifos, protected_regular, mount-max.
-// -ENOENT: no such name; -EINVAL: value out of range.
+// Settings of /proc/sys/fs: protected_symlinks, protected_hardlinks, protected_fifos, protected_regular,
+// mount-max. -ENOENT: no such name; -EINVAL: value out of range.
 int vfs_sysctl_set(struct shale *machine, const char *name, int value);
 
 // Names (namei.c). Results are those of the kernel's system calls.
-#define LOOKUP_FOLLOW	 0x0001u
-#define LOOKUP_DIRECTORY 0x0002u
-#define LOOKUP_AUTOMOUNT 0x0004u
-#define LOOKUP_EMPTY	 0x4000u
-#define LOOKUP_RCU	 0x0040u
-#define LOOKUP_PARENT	 0x0010u
+#define LOOKUP_FOLLOW        0x0001u
+#define LOOKUP_DIRECTORY     0x0002u
+#define LOOKUP_AUTOMOUNT     0x0004u
+#define LOOKUP_EMPTY         0x4000u
+#define LOOKUP_RCU           0x0040u
+#define LOOKUP_PARENT        0x0010u
 #define LOOKUP_NO_SYMLINKS   0x010000u
 #define LOOKUP_NO_MAGICLINKS 0x020000u
-#define LOOKUP_NO_XDEV	     0x040000u
-#define LOOKUP_BENEATH	     0x080000u
-#define LOOKUP_IN_ROOT	     0x100000u
-#define LOOKUP_CACHED	     0x200000u
-int user_path_at(int dfd, const char *name, unsigned lookup_flags, struct path *out) __must_check; // referenced; path_put()
+#define LOOKUP_NO_XDEV       0x040000u
+#define LOOKUP_BENEATH       0x080000u
+#define LOOKUP_IN_ROOT       0x100000u
+#define LOOKUP_CACHED        0x200000u
+int user_path_at(int dfd, const char *name, unsigned lookup_flags,
+		 struct path *out) __must_check; // referenced; path_put()
 void path_get(const struct path *path);
 void path_put(const struct path *path);
 
@@ -51,7 +53,8 @@ long do_mknodat(int dfd, const char *name, mode_t mode, dev_t dev);
 long do_symlinkat(const char *target, int dfd, const char *name);
 long do_unlinkat(int dfd, const char *name, int at_flags);
 long do_linkat(int odfd, const char *oname, int ndfd, const char *nname, int at_flags);
-long do_mount(const char *source, const char *target, const char *fstype, unsigned long ms_flags, const char *data);
+long do_mount(const char *source, const char *target, const char *fstype, unsigned long ms_flags,
+	      const char *data);
 long do_umount(const char *target, int flags);
 long do_chdir(const char *name);
 long do_fchdir(int fd);

@@ -1,4 +1,5 @@
-// Extended attributes: the rules of the namespaces, then the file system's handler by prefix. POSIX ACLs are answered from the cached lists.
+// Extended attributes: the rules of the namespaces, then the file system's handler by prefix. POSIX ACLs are
+// answered from the cached lists.
 #include "base/alloc.h"
 #include "base/current.h"
 #include "vfs/xattr.h"
@@ -15,7 +16,10 @@
 #define XATTR_NAME_MOST 255
 #define XATTR_SIZE_MOST 65536 // of a value, and of a list
 
-static bool has_prefix(const char *name, const char *prefix) { return !strncmp(name, prefix, strlen(prefix)); }
+static bool has_prefix(const char *name, const char *prefix)
+{
+	return !strncmp(name, prefix, strlen(prefix));
+}
 
 // trusted.*: for the mighty; user.*: only of regular files and directories.
 static int xattr_permission(const struct mnt_idmap *idmap, struct inode *inode, const char *name)
@@ -74,7 +78,8 @@ static ssize_t get_acl(struct inode *inode, int type, void *value, size_t size)
 	return n;
 }
 
-ssize_t vfs_getxattr(const struct mnt_idmap *idmap, struct dentry *dentry, const char *name, void *value, size_t size)
+ssize_t vfs_getxattr(const struct mnt_idmap *idmap, struct dentry *dentry, const char *name, void *value,
+		     size_t size)
 {
 	struct inode *inode = d_inode(dentry);
 	const struct xattr_handler *handler;

@@ -1,9 +1,10 @@
-// The bdev file system: the inode and the page cache of every block device. No path leads to it; block special files of any file system open
-// onto it (fops.c).
+// The bdev file system: the inode and the page cache of every block device. No path leads to it; block
+// special files of any file system open onto it (fops.c).
 //
-// A device's inode comes to be when the block layer says that the device is there (bdev_added), stands in the inode hash under its number,
-// and is referenced by the device until bdev_removed. Its mapping's host is the block_device; its pages hold file systems' metadata (buffer heads)
-// and what is read through the special file.
+// A device's inode comes to be when the block layer says that the device is there (bdev_added), stands in the
+// inode hash under its number, and is referenced by the device until bdev_removed. Its mapping's host is the
+// block_device; its pages hold file systems' metadata (buffer heads) and what is read through the special
+// file.
 #include "base/alloc.h"
 #include "base/machine.h"
 #include "block/blk.h"
@@ -24,7 +25,10 @@ struct bdev_inode {
 	struct backing_dev_info bdi;
 };
 
-static struct bdev_inode *BDEV_I(struct inode *inode) { return container_of(inode, struct bdev_inode, vfs_inode); }
+static struct bdev_inode *BDEV_I(struct inode *inode)
+{
+	return container_of(inode, struct bdev_inode, vfs_inode);
+}
 
 static int bdev_alloc_inode(struct super_block *sb, struct inode **out)
 {
@@ -36,7 +40,10 @@ static int bdev_alloc_inode(struct super_block *sb, struct inode **out)
 	return 0;
 }
 
-static void bdev_free_inode(struct inode *inode) { kfree(BDEV_I(inode)); }
+static void bdev_free_inode(struct inode *inode)
+{
+	kfree(BDEV_I(inode));
+}
 
 static int bdev_statfs(struct dentry *dentry, struct kstatfs *buf)
 {
@@ -74,7 +81,10 @@ static int bdev_fill_super(struct super_block *sb, struct fs_context *fc)
 	return d_make_root(root, &sb->s_root);
 }
 
-static int bdev_get_tree(struct fs_context *fc) { return get_tree_single(fc, bdev_fill_super); }
+static int bdev_get_tree(struct fs_context *fc)
+{
+	return get_tree_single(fc, bdev_fill_super);
+}
 
 static const struct fs_context_operations bdev_context_ops = {.get_tree = bdev_get_tree};
 
@@ -112,7 +122,10 @@ static void bdev_inode_fill(struct inode *inode, struct block_device *bdev)
 }
 
 // The mount of the machine's tree, referenced.
-static int bdev_mount(struct shale *machine, struct vfsmount **out) { return kern_mount(machine, &bdev_type, out); }
+static int bdev_mount(struct shale *machine, struct vfsmount **out)
+{
+	return kern_mount(machine, &bdev_type, out);
+}
 
 static int bdev_added(struct block_device *bdev)
 {

@@ -1,7 +1,8 @@
-// O_DIRECT on block special files: the caller's memory goes straight into bios. Nothing is dirty in the device's page cache, so what the
-// disk has is what the file has.
+// O_DIRECT on block special files: the caller's memory goes straight into bios. Nothing is dirty in the
+// device's page cache, so what the disk has is what the file has.
 //
-// All bios of one read are submitted under one plug; each drops a count, the last wakes the reader. The first error stays.
+// All bios of one read are submitted under one plug; each drops a count, the last wakes the reader. The first
+// error stays.
 #include "base/current.h"
 #include "base/uio.h"
 #include "base/wait.h"
@@ -35,9 +36,11 @@ static void direct_end_io(struct bio *bio)
 	direct_put(dio);
 }
 
-static ssize_t direct_submit_one(struct direct_read *dio, struct block_device *bdev, loff_t pos, struct iov_iter *to)
+static ssize_t direct_submit_one(struct direct_read *dio, struct block_device *bdev, loff_t pos,
+				 struct iov_iter *to)
 {
-	struct bio *bio = bio_alloc_bioset(bdev, BIO_MAX_VECS, REQ_OP_READ | REQ_SYNC, blk_bio_set(bdev_machine(bdev)));
+	struct bio *bio =
+		bio_alloc_bioset(bdev, BIO_MAX_VECS, REQ_OP_READ | REQ_SYNC, blk_bio_set(bdev_machine(bdev)));
 	unsigned nr;
 	ssize_t n = iov_iter_get_segments(to, bio->bi_io_vec, BIO_MAX_VECS, SZ_1G, &nr);
 
@@ -55,7 +58,8 @@ static ssize_t direct_submit_one(struct direct_read *dio, struct block_device *b
 	return n;
 }
 
-static ssize_t direct_submit(struct direct_read *dio, struct block_device *bdev, loff_t pos, struct iov_iter *to)
+static ssize_t direct_submit(struct direct_read *dio, struct block_device *bdev, loff_t pos,
+			     struct iov_iter *to)
 {
 	struct blk_plug plug;
 	ssize_t done = 0, n = 0;

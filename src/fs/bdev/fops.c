@@ -1,5 +1,5 @@
-// Block special files: opening switches the file to the device's own page cache, so all nodes of one device, wherever they lie, show one content.
-// private_data is the device; O_EXCL claims it with the file as holder.
+// Block special files: opening switches the file to the device's own page cache, so all nodes of one device,
+// wherever they lie, show one content. private_data is the device; O_EXCL claims it with the file as holder.
 #include "base/uio.h"
 #include "block/blk.h"
 #include "fs/bdev/bdev_internal.h"
@@ -10,7 +10,8 @@
 
 static int blkdev_open(struct inode *inode, struct file *file)
 {
-	unsigned mode = (file->f_mode & FMODE_READ ? BLK_OPEN_READ : 0) | (file->f_mode & FMODE_WRITE ? BLK_OPEN_WRITE : 0);
+	unsigned mode = (file->f_mode & FMODE_READ ? BLK_OPEN_READ : 0) |
+			(file->f_mode & FMODE_WRITE ? BLK_OPEN_WRITE : 0);
 	void *holder = file->f_flags & O_EXCL ? file : NULL;
 	struct block_device *bdev;
 	int err = blkdev_get_by_dev(inode->i_sb->s_machine, inode->i_rdev, mode, holder, NULL, &bdev);

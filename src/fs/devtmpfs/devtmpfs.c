@@ -1,8 +1,9 @@
-// devtmpfs: a tree of device nodes that the machine itself keeps: made when a device comes, removed when it goes. One tree a machine, the same at
-// every place where it is mounted.
+// devtmpfs: a tree of device nodes that the machine itself keeps: made when a device comes, removed when it
+// goes. One tree a machine, the same at every place where it is mounted.
 //
-// The device floor tells of devices through a listener. The nodes are made by a work item on the machine's ordered queue, acting as root; who adds
-// the device waits for that, so its node is there when it returns. `requests` is guarded by `lock`. Only nodes that were made here are removed here.
+// The device floor tells of devices through a listener. The nodes are made by a work item on the machine's
+// ordered queue, acting as root; who adds the device waits for that, so its node is there when it returns.
+// `requests` is guarded by `lock`. Only nodes that were made here are removed here.
 #include "base/alloc.h"
 #include "base/log.h"
 #include "base/machine.h"
@@ -45,9 +46,15 @@ static int devtmpfs_fill_super(struct super_block *sb, struct fs_context *fc)
 	return mem_tree_fill_super(sb, TMPFS_MAGIC, 0755);
 }
 
-static int devtmpfs_get_tree(struct fs_context *fc) { return get_tree_single(fc, devtmpfs_fill_super); }
+static int devtmpfs_get_tree(struct fs_context *fc)
+{
+	return get_tree_single(fc, devtmpfs_fill_super);
+}
 
-static int devtmpfs_reconfigure(struct fs_context *fc) { return 0; }
+static int devtmpfs_reconfigure(struct fs_context *fc)
+{
+	return 0;
+}
 
 static const struct fs_context_operations devtmpfs_context_ops = {
 	.get_tree = devtmpfs_get_tree,
@@ -66,7 +73,8 @@ static const struct file_system_type devtmpfs_type = {
 	.kill_sb = kill_litter_super,
 };
 
-// The directory is locked and `dentry` looked up again by its lock: somebody may have made the name meanwhile.
+// The directory is locked and `dentry` looked up again by its lock: somebody may have made the name
+// meanwhile.
 static int make_node(struct devtmpfs *d, struct dentry *dentry, const struct devtmpfs_request *req)
 {
 	struct inode *dir = d_inode(d->mnt->mnt_root);
@@ -164,7 +172,10 @@ static void devtmpfs_removed(struct device_listener *listener, struct device *de
 }
 
 // The machine has no place for file systems' own state: the super block of the one tree keeps it.
-static struct devtmpfs *devtmpfs_of(const struct vfsmount *mnt) { return mnt->mnt_sb->s_fs_info; }
+static struct devtmpfs *devtmpfs_of(const struct vfsmount *mnt)
+{
+	return mnt->mnt_sb->s_fs_info;
+}
 
 static int devtmpfs_start(struct devtmpfs *d)
 {

@@ -1,4 +1,5 @@
-// ramfs: the root file system. Everything it holds is in the caches (vfs/libfs.c); this file is the type and its one option, mode=.
+// ramfs: the root file system. Everything it holds is in the caches (vfs/libfs.c); this file is the type and
+// its one option, mode=.
 #include "base/alloc.h"
 #include "device/module.h"
 #include "vfs/fs_context.h"
@@ -37,11 +38,20 @@ static int ramfs_fill_super(struct super_block *sb, struct fs_context *fc)
 	return mem_tree_fill_super(sb, RAMFS_MAGIC, opts->mode);
 }
 
-static int ramfs_get_tree(struct fs_context *fc) { return get_tree_nodev(fc, ramfs_fill_super); }
+static int ramfs_get_tree(struct fs_context *fc)
+{
+	return get_tree_nodev(fc, ramfs_fill_super);
+}
 
-static int ramfs_reconfigure(struct fs_context *fc) { return 0; }
+static int ramfs_reconfigure(struct fs_context *fc)
+{
+	return 0;
+}
 
-static void ramfs_free(struct fs_context *fc) { kfree(fc->fs_private); }
+static void ramfs_free(struct fs_context *fc)
+{
+	kfree(fc->fs_private);
+}
 
 static const struct fs_context_operations ramfs_context_ops = {
 	.free = ramfs_free,
@@ -69,8 +79,14 @@ static const struct file_system_type ramfs_type = {
 	.kill_sb = kill_litter_super,
 };
 
-static int ramfs_init(struct shale *machine) { return register_filesystem(machine, &ramfs_type); }
+static int ramfs_init(struct shale *machine)
+{
+	return register_filesystem(machine, &ramfs_type);
+}
 
-static void ramfs_exit(struct shale *machine) { unregister_filesystem(machine, &ramfs_type); }
+static void ramfs_exit(struct shale *machine)
+{
+	unregister_filesystem(machine, &ramfs_type);
+}
 
 SHALE_MODULE(ramfs, MODULE_FS, ramfs_init, ramfs_exit);
