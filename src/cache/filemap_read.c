@@ -18,7 +18,7 @@ struct read_request {
 	unsigned flags; // IOCB_*
 };
 
-// Is what the request wants of this folio there?
+// Is what the request wants of this (locked) folio there?
 static bool filemap_range_uptodate(const struct read_request *req, struct folio *folio)
 {
 	const struct address_space_operations *a_ops = req->mapping->a_ops;
@@ -137,7 +137,7 @@ static int filemap_finish_batch(const struct read_request *req, struct folio_bat
 		return 0;
 	if (batch->nr > 1 && req->flags & (IOCB_NOWAIT | IOCB_NOIO))
 		err = -EAGAIN;
-	else if (!filemap_range_uptodate(req, folio))
+	else
 		err = filemap_update_page(req, folio);
 	if (!err)
 		return 0;

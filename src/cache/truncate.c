@@ -139,8 +139,8 @@ int filemap_write_and_wait_range(struct address_space *mapping, u64 lstart, u64 
 	return 0;
 }
 
-// The end of what is alike (data or not) from `pos` on in this folio, and which of the two it is.
-static u64 folio_data_run(struct address_space *mapping, struct folio *folio, u64 pos, bool *data)
+// The end of what is alike (data or not) from `pos` on in this locked folio, and which of the two it is.
+static u64 folio_data_run_locked(struct address_space *mapping, struct folio *folio, u64 pos, bool *data)
 {
 	const struct address_space_operations *a_ops = mapping->a_ops;
 	u64 end = folio_pos(folio) + folio_size(folio);
@@ -166,6 +166,42 @@ static u64 folio_data_run(struct address_space *mapping, struct folio *folio, u6
 	return end;
 }
 
+static u64 folio_data_run(struct address_space *mapping, struct folio *folio, u64 pos, bool *data)
+{
+	u64 end;
+
+	if (folio_test_uptodate(folio)) {
+		*data = true;
+		return folio_pos(folio) + folio_size(folio);
+	}
+	folio_lock(folio);
+	end = folio_data_run_locked(mapping, folio, pos, data);
+	folio_unlock(folio);
+	return end;
+}
+
+// In this folio, from *pos on: is what is looked for found (at *pos then)? Otherwise *pos is its end.
+static bool folio_seek_hole_data(struct address_space *mapping, struct folio *folio, u64 *pos, u64 end,
+				 bool data)
+{
+	// The gap before the folio is a hole.
+	if (*pos < folio_pos(folio)) {
+		if (!data)
+			return true;
+		*pos = folio_pos(folio);
+	}
+	end = min(end, folio_pos(folio) + folio_size(folio));
+	while (*pos < end) {
+		bool is_data;
+		u64 next = folio_data_run(mapping, folio, *pos, &is_data);
+
+		if (is_data == data)
+			return true;
+		*pos = next;
+	}
+	return false;
+}
+
 s64 mapping_seek_hole_data(struct address_space *mapping, s64 start, s64 end, bool data)
 {
 	u64 pos = start;
@@ -173,32 +209,17 @@ s64 mapping_seek_hole_data(struct address_space *mapping, s64 start, s64 end, bo
 	while ((s64)pos < end) {
 		pgoff_t index = pos >> PAGE_SHIFT;
 		struct folio_batch batch;
-		bool is_data;
-		u64 next;
+		bool found = false;
 
 		batch.nr = 0;
 		filemap_get_folios(mapping, &index, (end - 1) >> PAGE_SHIFT, &batch);
 		if (!batch.nr)
 			return data ? -ENXIO : (s64)pos;
-		for (unsigned i = 0; i < batch.nr && (s64)pos < end; i++) {
-			struct folio *folio = batch.folios[i];
-			u64 at = max(pos, folio_pos(folio));
-
-			if (at > pos && !data) {
-				folio_batch_release(&batch);
-				return pos;
-			}
-			pos = at;
-			while (pos < folio_pos(folio) + folio_size(folio) && (s64)pos < end) {
-				next = folio_data_run(mapping, folio, pos, &is_data);
-				if (is_data == data) {
-					folio_batch_release(&batch);
-					return pos;
-				}
-				pos = next;
-			}
-		}
+		for (unsigned i = 0; i < batch.nr && !found; i++)
+			found = folio_seek_hole_data(mapping, batch.folios[i], &pos, end, data);
 		folio_batch_release(&batch);
+		if (found)
+			return (s64)pos < end ? (s64)pos : data ? -ENXIO : end;
 	}
 	return data ? -ENXIO : end;
 }

@@ -1,20 +1,21 @@
-// iomap: the one question that the data path asks a file system: "what lies at this range of this file?" Buffered reads, readahead, direct reads,
-// seeks for data and holes, and extent listing are all written once, over the answers. No file system is known here.
+// iomap: the one question that the data path asks a file system: "what lies at this range of this file?"
+// Buffered reads, readahead, direct reads, seeks for data and holes, and extent listing are all written once,
+// over the answers. No file system is known here.
 #pragma once
 
 #include "vfs/inode.h"
 #include "vfs/file.h"
 
-#define IOMAP_HOLE	0 // nothing allocated
-#define IOMAP_DELALLOC	1 // data only in the page cache
-#define IOMAP_MAPPED	2 // blocks at addr
+#define IOMAP_HOLE      0 // nothing allocated
+#define IOMAP_DELALLOC  1 // data only in the page cache
+#define IOMAP_MAPPED    2 // blocks at addr
 #define IOMAP_UNWRITTEN 3 // blocks at addr that read as zeroes
-#define IOMAP_INLINE	4 // data in inline_data
+#define IOMAP_INLINE    4 // data in inline_data
 
-#define IOMAP_F_NEW    0x01
-#define IOMAP_F_SHARED 0x04
-#define IOMAP_F_MERGED 0x08
-#define IOMAP_F_XATTR  0x20
+#define IOMAP_F_NEW     0x01
+#define IOMAP_F_SHARED  0x04
+#define IOMAP_F_MERGED  0x08
+#define IOMAP_F_XATTR   0x20
 #define IOMAP_NULL_ADDR (~0ull)
 
 struct iomap {
@@ -35,10 +36,13 @@ struct iomap {
 #define IOMAP_NOWAIT (1u << 5)
 
 struct iomap_ops {
-	// Maps [pos, pos+length) or a first part of it; must cover pos. 0 or negative errno (-EAGAIN under IOMAP_NOWAIT).
-	int (*iomap_begin)(struct inode *inode, u64 pos, u64 length, unsigned flags, struct iomap *iomap, struct iomap *srcmap);
+	// Maps [pos, pos+length) or a first part of it; must cover pos. 0 or negative errno (-EAGAIN under
+	// IOMAP_NOWAIT).
+	int (*iomap_begin)(struct inode *inode, u64 pos, u64 length, unsigned flags, struct iomap *iomap,
+			   struct iomap *srcmap);
 	// Called after the range was used; `written` bytes of it. Optional.
-	int (*iomap_end)(struct inode *inode, u64 pos, u64 length, s64 written, unsigned flags, struct iomap *iomap);
+	int (*iomap_end)(struct inode *inode, u64 pos, u64 length, s64 written, unsigned flags,
+			 struct iomap *iomap);
 };
 
 struct iomap_iter {
@@ -57,9 +61,11 @@ void iomap_readahead(struct readahead_control *rac, struct inode *inode, const s
 bool iomap_is_partially_uptodate(struct folio *folio, size_t from, size_t count);
 void iomap_invalidate_folio(struct folio *folio, size_t offset, size_t length);
 bool iomap_release_folio(struct folio *folio);
-// Direct reads: alignment of position, length and memory to the device's logical block (-EINVAL); the cached range is written out first.
+// Direct reads: alignment of position, length and memory to the device's logical block (-EINVAL); the cached
+// range is written out first.
 ssize_t iomap_dio_read(struct kiocb *iocb, struct iov_iter *to, const struct iomap_ops *ops);
 s64 iomap_seek_hole(struct inode *inode, s64 offset, const struct iomap_ops *ops);
 s64 iomap_seek_data(struct inode *inode, s64 offset, const struct iomap_ops *ops);
 struct fiemap_extent_info;
-int iomap_fiemap(struct inode *inode, struct fiemap_extent_info *fi, u64 start, u64 len, const struct iomap_ops *ops);
+int iomap_fiemap(struct inode *inode, struct fiemap_extent_info *fi, u64 start, u64 len,
+		 const struct iomap_ops *ops);
