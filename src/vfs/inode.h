@@ -48,7 +48,7 @@ struct inode {
 	uid_t i_uid;
 	gid_t i_gid;
 	u32 i_flags;
-	_Atomic(struct posix_acl *) i_acl, i_default_acl; // ACL_NOT_CACHED, NULL or the list (RCU)
+	struct posix_acl *i_acl, *i_default_acl; // ACL_NOT_CACHED, NULL or the list (RCU)
 	const struct inode_operations *i_op;
 	struct super_block *i_sb;
 	u64 i_ino;
@@ -62,7 +62,7 @@ struct inode {
 	struct timespec i_atime, i_mtime, i_ctime, i_btime; // i_btime.tv_nsec == -1: unknown
 	// State.
 	spinlock_t i_lock;
-	_Atomic u32 i_state;
+	u32 i_state;
 	atomic_t i_count;
 	struct rw_semaphore i_rwsem;
 	struct hlist_node i_hash;
@@ -87,7 +87,7 @@ struct inode {
 static inline u64 i_size_read(const struct inode *inode) { return mapping_size(&inode->i_data); }
 static inline void i_size_write(struct inode *inode, u64 size)
 {
-	atomic_store_explicit(&inode->i_data.size, size, memory_order_relaxed);
+	WRITE_ONCE(inode->i_data.size, size);
 }
 
 // Names operations, called by vfs with the locks that docs/locking.md tells. All return negative errno.
@@ -124,7 +124,7 @@ void unlock_new_inode(struct inode *inode);
 void iget_failed(struct inode *inode);
 static inline bool inode_is_new(const struct inode *inode)
 {
-	return atomic_load_explicit(&inode->i_state, memory_order_acquire) & I_NEW;
+	return smp_load_acquire(&inode->i_state) & I_NEW;
 }
 void iput(struct inode *inode);
 void ihold(struct inode *inode);

@@ -67,13 +67,13 @@ struct super_block {
 	const struct super_operations *s_op;
 	const struct xattr_handler *const *s_xattr;
 	const struct dentry_operations *s_d_op;
-	_Atomic u32 s_flags;
+	u32 s_flags;
 	u32 s_magic;
 	struct dentry *s_root;
 	struct rw_semaphore s_umount;
 	int s_count;	   // memory references, under the machine's sb_lock
 	atomic_t s_active; // users
-	_Atomic unsigned s_state; // SB_BORN, SB_DYING
+	unsigned s_state; // SB_BORN, SB_DYING
 	struct block_device *s_bdev;
 	void *s_fs_info; // the file system's
 	u32 s_time_gran; // ns
@@ -103,5 +103,5 @@ void kill_litter_super(struct super_block *sb);
 int set_anon_super(struct super_block *sb, struct fs_context *fc); // gives s_dev (0, n)
 static inline bool sb_rdonly(const struct super_block *sb)
 {
-	return atomic_load_explicit(&sb->s_flags, memory_order_relaxed) & SB_RDONLY;
+	return READ_ONCE(sb->s_flags) & SB_RDONLY;
 }

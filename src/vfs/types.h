@@ -19,6 +19,7 @@
 struct address_space;
 struct block_device;
 struct cred;
+struct delayed_call;
 struct dentry;
 struct dentry_operations;
 struct dir_context;
