@@ -45,6 +45,7 @@ struct qstr {
 #define DCACHE_CANT_MOUNT     (1u << 17)
 #define DCACHE_DENTRY_KILLED  (1u << 18)
 #define DCACHE_DONTCACHE      (1u << 19)
+#define DCACHE_MAY_FREE	      (1u << 20) // killed while on a shrink list: who empties that list frees it
 
 struct dentry {
 	// Read by every walk: the first cache line.
@@ -59,12 +60,14 @@ struct dentry {
 	struct lockref d_lockref; // d_lockref.lock is d_lock
 	struct super_block *d_sb;
 	void *d_fsdata;
-	struct list_head d_lru;
+	union {
+		struct list_head d_lru;
+		struct hlist_node d_in_lookup_hash; // while DCACHE_PAR_LOOKUP
+	};
 	struct hlist_node d_sib;      // in d_parent->d_children
 	struct hlist_head d_children; // d_lock
 	union {
-		struct hlist_node d_alias;	    // in d_inode->i_dentry
-		struct hlist_node d_in_lookup_hash; // while DCACHE_PAR_LOOKUP
+		struct hlist_node d_alias; // in d_inode->i_dentry
 		struct rcu_head d_rcu;
 	};
 	struct in_lookup_bucket *d_wait; // while DCACHE_PAR_LOOKUP: where others wait

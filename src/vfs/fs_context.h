@@ -13,7 +13,6 @@ struct fs_context_operations {
 	int (*get_tree)(struct fs_context *fc); // sets fc->root
 	int (*reconfigure)(struct fs_context *fc);
 };
-#define ENOPARAM 519
 
 struct fs_context {
 	struct shale *machine;
@@ -29,9 +28,13 @@ struct fs_context {
 };
 
 int fs_context_for_mount(struct shale *machine, const struct file_system_type *type, unsigned sb_flags, struct fs_context **out) __must_check;
+int fs_context_for_reconfigure(struct dentry *root, unsigned sb_flags, unsigned sb_flags_mask, struct fs_context **out) __must_check;
+int reconfigure_super(struct fs_context *fc) __must_check; // s_umount held exclusive
 int vfs_parse_fs_param(struct fs_context *fc, const char *key, const char *value) __must_check;
 int vfs_parse_monolithic(struct fs_context *fc, const char *data) __must_check; // "a=b,c"
+// get_tree leaves s_umount held exclusive (as sget_fc() does); this gives it up.
 int vfs_get_tree(struct fs_context *fc) __must_check;
+void vfs_mount_error_clear(struct shale *machine);
 void put_fs_context(struct fs_context *fc);
 // Keeps the words for the caller of mount (machine's last mount error and the log); returns -EINVAL for invalfc.
 void errorfc(struct fs_context *fc, const char *fmt, ...) __printf(2, 3);

@@ -69,7 +69,10 @@ struct inode {
 	struct list_head i_lru, i_sb_list, i_io_list;
 	struct hlist_head i_dentry; // aliases; i_lock
 	// Content.
-	const struct file_operations *i_fop;
+	union {
+		const struct file_operations *i_fop;
+		void (*i_free)(struct inode *inode); // when it is on its way out
+	};
 	struct address_space *i_mapping; // usually &i_data; a block device's node: the device's
 	struct address_space i_data;
 	const char *i_link; // fast symlink: NUL-terminated target in memory for the inode's life; NULL: i_op->get_link
@@ -89,6 +92,11 @@ static inline void i_size_write(struct inode *inode, u64 size)
 {
 	WRITE_ONCE(inode->i_data.size, size);
 }
+
+struct delayed_call {
+	void (*fn)(void *arg);
+	void *arg;
+};
 
 // Names operations, called by vfs with the locks that docs/locking.md tells. All return negative errno.
 struct inode_operations {
@@ -110,12 +118,7 @@ struct inode_operations {
 	int (*mknod)(const struct mnt_idmap *idmap, struct inode *dir, struct dentry *dentry, mode_t mode, dev_t rdev);
 };
 
-struct delayed_call {
-	void (*fn)(void *arg);
-	void *arg;
-};
-
-void inode_init_once(struct inode *inode);			      // for a pool's constructor
+// Fills every field of a struct inode that alloc_inode embeds in fresh memory; called by vfs after alloc_inode.
 int inode_init_always(struct super_block *sb, struct inode *inode) __must_check;
 int new_inode(struct super_block *sb, struct inode **out) __must_check; // not hashed, number from get_next_ino
 // Finds inode `ino`, or makes one in I_NEW state that the caller fills, then unlock_new_inode() or iget_failed(). *out is referenced.
@@ -135,6 +138,15 @@ void drop_nlink(struct inode *inode);
 void inc_nlink(struct inode *inode);
 void set_nlink(struct inode *inode, u32 nlink);
 void init_special_inode(struct inode *inode, mode_t mode, dev_t rdev); // chr, blk, fifo, sock
+// What open finds at special files of a type (S_IFCHR, S_IFBLK, S_IFIFO, S_IFSOCK); without it open gives ENXIO. Set
+// while the machine starts, before any such inode is made.
+void vfs_set_special_fops(struct shale *machine, mode_t type, const struct file_operations *fops);
+// Owner, group and mode of a new inode in dir, from the running task; set-group-id directories pass their group on.
+void inode_init_owner(const struct mnt_idmap *idmap, struct inode *inode, const struct inode *dir, mode_t mode);
+struct timespec current_time(const struct inode *inode); // cut to the file system's grain
+// The access time, by the rules of the mount (relatime) and of the inode. rcu-safe question, and the change.
+bool atime_needs_update(const struct path *path, struct inode *inode);
+void touch_atime(const struct path *path);
 void generic_fillattr(const struct mnt_idmap *idmap, struct inode *inode, struct kstat *stat);
 static inline void inode_lock(struct inode *inode) __acquires(inode->i_rwsem) __no_lock_analysis
 {

@@ -38,6 +38,8 @@ int register_filesystem(struct shale *machine, const struct file_system_type *ty
 int unregister_filesystem(struct shale *machine, const struct file_system_type *type);
 const struct file_system_type *get_fs_type(struct shale *machine, const char *name); // "type.subtype" finds type
 
+void filesystems_show(struct shale *machine, struct seq_file *m); // /proc/filesystems
+
 struct super_operations {
 	int (*alloc_inode)(struct super_block *sb, struct inode **out); // inode embedded in the file system's own
 	void (*free_inode)(struct inode *inode);			// after a grace period
@@ -88,6 +90,8 @@ struct super_block {
 	unsigned long s_nr_inodes_unused;
 	char s_id[32]; // for messages: "sda1"
 	u8 s_uuid[16];
+	u32 s_readonly_remount; // a change to read-only is under way: nobody begins to write
+	struct rcu_head s_rcu;
 	struct list_head s_mounts;
 	errseq_t s_wb_err;
 };
@@ -97,6 +101,10 @@ int sget_fc(struct fs_context *fc, int (*test)(struct super_block *, struct fs_c
 	    int (*set)(struct super_block *, struct fs_context *), struct super_block **out) __must_check;
 void deactivate_locked_super(struct super_block *sb);
 void deactivate_super(struct super_block *sb);
+void generic_shutdown_super(struct super_block *sb);
+// Block size of the super block and of its device's cached blocks; 0: not possible.
+unsigned sb_set_blocksize(struct super_block *sb, unsigned size);
+unsigned sb_min_blocksize(struct super_block *sb, unsigned size); // at least the device's logical block
 void kill_block_super(struct super_block *sb);
 void kill_anon_super(struct super_block *sb);
 void kill_litter_super(struct super_block *sb);

@@ -42,12 +42,13 @@ struct icache {
 	struct pool *pool; // of inodes that no file system embeds
 	atomic64_t next_ino;
 	struct shrinker shrinker;
+	const struct file_operations *special_fops[16]; // by type: S_IFMT bits shifted down
 };
 
 struct mount_machine {
 	seqlock_t mount_lock; // the mount tree: written under namespace_sem too
 	struct rw_semaphore namespace_sem;
-	struct hash_bucket *hash;      // mounts by (parent mount, dentry)
+	struct hlist_head *hash;	// mounts by (parent mount, dentry); mount_lock
 	struct hlist_head *mountpoints; // struct mountpoint by dentry; mount_lock
 	unsigned hash_shift;
 	atomic64_t next_id; // of mounts
@@ -68,7 +69,8 @@ struct vfs_machine {
 
 	spinlock_t sb_lock;	     // super_blocks, s_count
 	struct list_head super_blocks;
-	unsigned long anon_devs[16]; // minors of devices (0, n) in use; sb_lock
+#define ANON_DEVS 4096
+	unsigned long anon_devs[ANON_DEVS / BITS_PER_LONG]; // minors of devices (0, n) in use; sb_lock
 	struct list_head types;	     // of file systems, RCU; types_lock
 	struct mutex types_lock;
 
@@ -76,6 +78,9 @@ struct vfs_machine {
 	char mount_error[256]; // words of the last mount that failed
 
 	struct path init_root; // of init's namespace; not referenced on its own
+	// Who acts where no task does: the machine's own threads.
+	struct fs_struct *init_fs;
+	const struct cred *init_cred;
 	struct files_machine *files;
 };
 
