@@ -201,8 +201,7 @@ static size_t filemap_copy_batch(const struct read_request *req, const struct fo
 
 // The common case: everything wanted lies in one folio that is there. Returns the bytes, 0 when the long way
 // has to be taken.
-static size_t filemap_read_hit(struct address_space *mapping, struct file_ra_state *ra, u64 pos,
-			       struct iov_iter *to)
+size_t filemap_read_hit(struct address_space *mapping, struct file_ra_state *ra, u64 pos, struct iov_iter *to)
 {
 	struct folio *folio = filemap_get_entry(mapping, pos >> PAGE_SHIFT);
 	size_t copied = 0;
