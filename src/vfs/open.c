@@ -172,6 +172,20 @@ static void file_set_mode(struct file *file, const struct inode *inode, unsigned
 	WRITE_ONCE(file->f_mode, mode);
 }
 
+// Lock-free readers of the file that this memory was before may still look at f_ra.
+static void file_ra_start(struct file *file)
+{
+	struct file_ra_state fresh;
+
+	file_ra_state_init(&fresh, file->f_mapping);
+	WRITE_ONCE(file->f_ra.start, 0);
+	WRITE_ONCE(file->f_ra.size, 0);
+	WRITE_ONCE(file->f_ra.async_size, 0);
+	WRITE_ONCE(file->f_ra.order, fresh.order);
+	WRITE_ONCE(file->f_ra.ra_pages, fresh.ra_pages);
+	WRITE_ONCE(file->f_ra.prev_pos, fresh.prev_pos);
+}
+
 static int do_dentry_open(struct file *file, struct inode *inode)
 {
 	unsigned mode = file->f_mode & FMODE_OWN_CRED;
@@ -206,7 +220,7 @@ static int do_dentry_open(struct file *file, struct inode *inode)
 	file_set_mode(file, inode, file->f_mode);
 	WRITE_ONCE(file->f_flags, file->f_flags & ~(unsigned)(O_CREAT | O_EXCL | O_NOCTTY | O_TRUNC));
 	if (file->f_mapping)
-		file_ra_state_init(&file->f_ra, file->f_mapping);
+		file_ra_start(file);
 	if (unlikely((file->f_flags & O_DIRECT) && !(file->f_mode & FMODE_CAN_ODIRECT)))
 		return -EINVAL;
 	return 0;

@@ -99,28 +99,27 @@ long ksys_read(int fd, void *buf, size_t count)
 }
 
 // What the cache holds of the range, without a reference to the file. 0 also when the file is not for that.
-static ssize_t read_cached(int fd, struct iov_iter *iter, loff_t pos)
+static size_t read_cached(int fd, struct iov_iter *iter, loff_t pos)
 {
 	struct files_struct *files = current->task->files;
 	struct address_space *mapping;
 	struct file *file;
-	ssize_t n = 0;
+	size_t n = 0;
 
 	rcu_read_lock();
 	file = files_lookup_fd_raw(files, (unsigned)fd);
+	// The mode is looked at twice: the file may be closed and opened anew between the two looks at the table.
 	if (likely(file && (smp_load_acquire(&file->f_mode) & FMODE_FAST_READ))) {
 		mapping = smp_load_acquire(&file->f_mapping);
-		if (likely(mapping && files_lookup_fd_raw(files, (unsigned)fd) == file)) {
-			loff_t at = pos;
-			struct file_ra_state ra = {.prev_pos = -1};
-
-			n = filemap_read(mapping, &ra, &at, iter, IOCB_NOIO | IOCB_NOWAIT);
-			if (n > 0)
-				WRITE_ONCE(file->f_ra.prev_pos, at - 1);
+		if (likely(mapping && files_lookup_fd_raw(files, (unsigned)fd) == file &&
+			   (READ_ONCE(file->f_mode) & FMODE_FAST_READ))) {
+			n = filemap_read_hit(mapping, &file->f_ra, (u64)pos, iter);
+			if (n)
+				WRITE_ONCE(file->f_ra.prev_pos, pos + (loff_t)n - 1);
 		}
 	}
 	rcu_read_unlock();
-	return n > 0 ? n : 0;
+	return n;
 }
 
 // Reads on behind `done` bytes that the cache had.
@@ -145,7 +144,7 @@ static long pread_rest(int fd, void *buf, size_t count, loff_t pos, ssize_t done
 
 long ksys_pread64(int fd, void *buf, size_t count, loff_t pos)
 {
-	ssize_t done = 0;
+	size_t done = 0;
 
 	if (unlikely(pos < 0))
 		return -EINVAL;
@@ -154,10 +153,10 @@ long ksys_pread64(int fd, void *buf, size_t count, loff_t pos)
 
 		iov_iter_ubuf(&iter, ITER_DEST, buf, count);
 		done = read_cached(fd, &iter, pos);
-		if (likely((size_t)done == count))
-			return done;
+		if (likely(done == count))
+			return (long)done;
 	}
-	return pread_rest(fd, buf, count, pos, done);
+	return pread_rest(fd, buf, count, pos, (ssize_t)done);
 }
 
 ssize_t vfs_readv(struct file *file, const struct iovec *iov, int iovcnt, loff_t *pos, int rwf_flags)
