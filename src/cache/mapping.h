@@ -87,9 +87,11 @@ void file_ra_state_init(struct file_ra_state *ra, struct address_space *mapping)
 // a negative errno when none were. 0 at end of file.
 ssize_t filemap_read(struct address_space *mapping, struct file_ra_state *ra, loff_t *pos,
 		     struct iov_iter *to, unsigned iocb_flags);
-// Its first step alone: when all that is wanted lies in one cached folio, copies it; returns bytes, else 0. Never
-// sleeps; `ra` is only asked where the last read ended. Callable inside an RCU section that keeps the mapping.
-size_t filemap_read_hit(struct address_space *mapping, struct file_ra_state *ra, u64 pos, struct iov_iter *to);
+// Its first step alone: when all that is wanted lies in one cached folio, copies it; returns bytes, else 0.
+// Never sleeps; `ra` is only asked where the last read ended. Callable inside an RCU section that keeps the
+// mapping.
+size_t filemap_read_hit(struct address_space *mapping, struct file_ra_state *ra, u64 pos,
+			struct iov_iter *to);
 // Offset of the next data or hole in the page cache view (for unwritten extents).
 s64 mapping_seek_hole_data(struct address_space *mapping, s64 start, s64 end, bool data);
 

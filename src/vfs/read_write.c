@@ -108,7 +108,8 @@ static size_t read_cached(int fd, struct iov_iter *iter, loff_t pos)
 
 	rcu_read_lock();
 	file = files_lookup_fd_raw(files, (unsigned)fd);
-	// The mode is looked at twice: the file may be closed and opened anew between the two looks at the table.
+	// The mode is looked at twice: the file may be closed and opened anew between the two looks at the
+	// table.
 	if (likely(file && (smp_load_acquire(&file->f_mode) & FMODE_FAST_READ))) {
 		mapping = smp_load_acquire(&file->f_mapping);
 		if (likely(mapping && files_lookup_fd_raw(files, (unsigned)fd) == file &&
