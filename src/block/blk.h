@@ -33,14 +33,18 @@ void bioset_destroy(struct bio_set *set);
 void bio_chain(struct bio *child, struct bio *parent);
 struct bio *bio_split(struct bio *bio, unsigned sectors, struct bio_set *pool);
 void bio_endio(struct bio *bio);
+// Notes an error (0: nothing) unless there is one already; safe while chained children run.
+void bio_set_status(struct bio *bio, int status);
 static inline void bio_io_error(struct bio *bio)
 {
-	bio->bi_status = -5 /* EIO */;
+	bio_set_status(bio, -5 /* EIO */);
 	bio_endio(bio);
 }
 
 // Submission. Never fails by return: the result comes in bi_status, at bi_end_io.
 void submit_bio(struct bio *bio);
+// The same, of a bio that is another's in a new form (remapped, split): not counted as a new I/O of the task.
+void submit_bio_noacct(struct bio *bio);
 int submit_bio_wait(struct bio *bio); // waits (and reaps); returns bi_status
 int blkdev_issue_flush(struct block_device *bdev);
 int blkdev_issue_discard(struct block_device *bdev, sector_t sector, sector_t nr_sects);
