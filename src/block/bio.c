@@ -1,13 +1,14 @@
 // Bios: where they come from, how they are filled, cut, chained and ended.
 //
-// A bio_set keeps objects of four sizes in pools and a few of the largest in reserve. bio_alloc_bioset() takes from the
-// reserve when there is no memory and, when that is out as well, waits for one to come back: so whoever writes memory out to disk gets on as
-// long as each of his bios ends by itself. Two rules make that true: who allocates several bios from one set submits each before he
-// takes the next, and bios that were made while another is being submitted are handed to the rescue work before the
-// allocation sleeps (bio_punt_pending), for nobody else would submit them.
+// A bio_set keeps objects of four sizes in pools and a few of the largest in reserve. bio_alloc_bioset()
+// takes from the reserve when there is no memory and, when that is out as well, waits for one to come back:
+// so whoever writes memory out to disk gets on as long as each of his bios ends by itself. Two rules make
+// that true: who allocates several bios from one set submits each before he takes the next, and bios that
+// were made while another is being submitted are handed to the rescue work before the allocation sleeps
+// (bio_punt_pending), for nobody else would submit them.
 //
-// A chain counts children in bi_remaining of the parent; bio_endio() walks up without recursion. The reserve is guarded by the set's lock, which
-// completions may take.
+// A chain counts children in bi_remaining of the parent; bio_endio() walks up without recursion. The reserve
+// is guarded by the set's lock, which completions may take.
 #include "block/blk_internal.h"
 
 static const u16 class_vecs[] = {4, 16, 64, BIO_MAX_VECS};
@@ -86,11 +87,12 @@ static unsigned vecs_to_class(unsigned nr_vecs)
 	unsigned class = 0;
 
 	while (class < CLASS_MAX && nr_vecs > class_vecs[class])
-		class++;
+		class ++;
 	return class;
 }
 
-void bio_init(struct bio *bio, struct block_device *bdev, struct bio_vec *table, unsigned max_vecs, blk_opf_t opf)
+void bio_init(struct bio *bio, struct block_device *bdev, struct bio_vec *table, unsigned max_vecs,
+	      blk_opf_t opf)
 {
 	*bio = (struct bio){
 		.bi_bdev = bdev,
@@ -102,12 +104,12 @@ void bio_init(struct bio *bio, struct block_device *bdev, struct bio_vec *table,
 	atomic_set(&bio->bi_cnt, 1);
 }
 
-static struct bio *bio_prepare(struct bio *bio, struct bio_set *set, unsigned class, struct block_device *bdev,
-			       unsigned nr_vecs, blk_opf_t opf)
+static struct bio *bio_prepare(struct bio *bio, struct bio_set *set, unsigned class,
+			       struct block_device *bdev, unsigned nr_vecs, blk_opf_t opf)
 {
 	bio_init(bio, bdev, bio->bi_inline_vecs, nr_vecs, opf);
 	bio->bi_pool = set;
-	bio->bi_class = (u16)class;
+	bio->bi_class = (u16) class;
 	return bio;
 }
 
@@ -231,7 +233,8 @@ void bio_advance(struct bio *bio, u32 bytes)
 	// The sector counts whole bytes at the end, since vectors may end inside a sector.
 	iter->bi_sector += bytes >> SECTOR_SHIFT;
 	iter->bi_size -= bytes;
-	for (bytes += iter->bi_bvec_done; bytes && bytes >= bio->bi_io_vec[iter->bi_idx].bv_len; iter->bi_idx++)
+	for (bytes += iter->bi_bvec_done; bytes && bytes >= bio->bi_io_vec[iter->bi_idx].bv_len;
+	     iter->bi_idx++)
 		bytes -= bio->bi_io_vec[iter->bi_idx].bv_len;
 	iter->bi_bvec_done = bytes;
 }

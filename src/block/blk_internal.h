@@ -111,21 +111,22 @@ enum gendisk_state { GD_ADDED, GD_DEAD, GD_READ_ONLY };
 
 struct disk_part; // a partition with its device; disk.c
 
-// A disk: a queue, the device for all of it (part 0) and its partitions. Freed with its last reference: the
-// maker's, and one of each block_device that lives.
+// A disk: a queue, the device for all of it (part 0) and its partitions. It lives as long as part 0, which
+// every partition references; the maker holds one reference.
 struct gendisk {
 	struct shale *machine;
 	struct request_queue *queue;
 	char name[DISK_NAME_LEN];
 	unsigned flags;
-	unsigned long state; // enum gendisk_state, atomic
-	refcount_t refs;
+	unsigned long state;     // enum gendisk_state, atomic
 	struct mutex open_mutex; // guards claims, openers, parts
 	struct block_device *part0;
 	struct list_head parts __guarded_by(open_mutex); // struct blk_bdev other than part 0, by number
 	unsigned open_partitions __guarded_by(open_mutex);
 	unsigned first_minor;
-	sector_t window_start; // part=N: where the exposed partition begins on the device
+	sector_t capacity;     // of the device, in sectors
+	sector_t window_start; // part=N: the partition that part 0 shows instead of all
+	sector_t window_count; // 0: all
 	struct list_head node; // in blk_machine.disks
 	// Of the registry:
 	const struct blk_driver *driver;
@@ -136,7 +137,7 @@ struct gendisk {
 struct blk_bdev {
 	struct block_device bdev;
 	struct device dev;
-	char name[DISK_NAME_LEN + 8];
+	char name[DISK_NAME_LEN + 16];
 	struct list_head node; // in gendisk.parts
 	bool told;             // upper_ops know of it
 	bool registered;
@@ -241,16 +242,42 @@ void blk_account_start(struct request *rq);
 void blk_account_done(struct request *rq, u64 now_ns);
 void blk_account_completion(struct request *rq, u32 bytes);
 void blk_account_merge(struct request *rq);
-// An empty flush with nothing to flush counts nowhere; whole disk and partition are counted together.
+void blk_account_flush(struct request *flush_rq);
 
-// disk.c, bdev.c, partition.c
+// disk.c
 int disk_alloc(struct request_queue *q, struct gendisk **out) __must_check;
+void disk_set_window(struct gendisk *disk, sector_t start, sector_t count);
+struct gendisk *disk_find_locked(struct blk_machine *blk, const char *name);
+
+// bdev.c. The _locked ones: blk_machine.lock is held.
 int bdev_alloc(struct gendisk *disk, unsigned partno, struct block_device **out) __must_check;
-int bdev_register(struct block_device *bdev) __must_check;
-void bdev_unregister(struct block_device *bdev);
-int disk_add_partition(struct gendisk *disk, unsigned partno, sector_t start, sector_t count) __must_check;
-void disk_drop_partitions(struct gendisk *disk);
-int disk_scan_partitions(struct gendisk *disk);
+int bdev_register_locked(struct block_device *bdev) __must_check;
+void bdev_unregister_locked(struct block_device *bdev);
+void bdev_resize(struct block_device *bdev, sector_t sectors);
+void bdev_mark_dead(struct block_device *bdev, bool surprise);
+bool disk_is_open(struct gendisk *disk);
+
+// partition.c. Parts found on a disk; sectors of 512 bytes, verified to lie on it.
+struct found_part {
+	sector_t start, count; // count 0: no such partition
+};
+struct part_table {
+	struct gendisk *disk;
+	sector_t capacity;
+	unsigned block_sectors; // a logical block, in sectors
+	const char *kind;       // "gpt", "dos"; NULL: none
+	struct found_part parts[DISK_MAX_PARTS];
+	char *buf; // one logical block
+};
+// Reads the logical block into table->buf; it stays until the next read. -EIO also beyond the end.
+int part_read_block(struct part_table *table, u64 lba) __must_check;
+int part_read_bytes(struct part_table *table, u64 lba, void *buf, size_t bytes) __must_check;
+void part_put(struct part_table *table, unsigned partno, sector_t start, sector_t count);
+// 1: it is one, and the parts are filled; 0: it is none; negative: reading failed.
+int part_scan_gpt(struct part_table *table) __must_check;
+int part_scan_msdos(struct part_table *table) __must_check;
+int disk_scan_partitions_locked(struct gendisk *disk);
+void disk_drop_partitions_locked(struct gendisk *disk);
 int disk_find_partition(struct gendisk *disk, unsigned partno, sector_t *start, sector_t *count) __must_check;
 extern const struct attribute_group *const disk_attr_groups[];
 extern const struct attribute_group *const part_attr_groups[];
@@ -260,4 +287,4 @@ static inline struct blk_machine *blk_machine(const struct shale *machine)
 }
 
 // registry.c
-struct gendisk *registry_find_layer(struct gendisk *top, const char *layer);
+void registry_exit(struct shale *machine);

@@ -194,6 +194,9 @@ struct blk_driver {
 	// first element (from the left) that lists it; "fault.error=EIO" names the element. ro and part are
 	// the registry's own.
 	const char *const *options;
+	// Or-ed to the flags that the elements below it are opened with: a filter that keeps writes to itself
+	// says DISK_READ_ONLY.
+	unsigned lower_flags;
 };
 int blk_driver_register(struct shale *machine, const struct blk_driver *drv) __must_check;
 void blk_driver_unregister(struct shale *machine, const struct blk_driver *drv);

@@ -1,11 +1,13 @@
 // The multi-queue core, way in: from a bio to a request, and where the request goes next.
 //
-// A bio is cut to the limits of the queue, joined to a request that is still held back (in the plug, in the scheduler, in the software queue) or
-// given a request of its own with a tag. The request goes through the flush machinery when it must, into the plug when there is one, to the
-// scheduler, or straight to the driver (mq_dispatch.c).
+// A bio is cut to the limits of the queue, joined to a request that is still held back (in the plug, in the
+// scheduler, in the software queue) or given a request of its own with a tag. The request goes through the
+// flush machinery when it must, into the plug when there is one, to the scheduler, or straight to the driver
+// (mq_dispatch.c).
 //
-// A request belongs to this floor from its allocation until queue_rq accepts it, then to the driver until blk_mq_end_request(). It
-// holds one use of its queue (queue.c), its tags, and a reference count that the timeout scan may raise.
+// A request belongs to this floor from its allocation until queue_rq accepts it, then to the driver until
+// blk_mq_end_request(). It holds one use of its queue (queue.c), its tags, and a reference count that the
+// timeout scan may raise.
 #include "block/blk_internal.h"
 
 #include "base/trace.h"

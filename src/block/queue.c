@@ -1,10 +1,12 @@
 // Request queues: their making and end, and the count of who uses them, on which freezing rests.
 //
-// A use is a bio that is being submitted or a request that is not freed. The count is split by shard. Entering raises the shard's count and then
-// looks at freeze_depth; freezing raises freeze_depth and then sums the counts; both are sequentially consistent, so either the one
-// who enters sees the freeze and leaves again, or the freezer sees the use. A use may end on another shard: single counts go below
-// zero, but a sum taken after freeze_depth was raised is never below the true number. Leaving happens inside an RCU section, and a queue is
-// freed after a grace period, since the freezer may go on before the last leaver has looked for whom to wake.
+// A use is a bio that is being submitted or a request that is not freed. The count is split by shard.
+// Entering raises the shard's count and then looks at freeze_depth; freezing raises freeze_depth and then
+// sums the counts; both are sequentially consistent, so either the one who enters sees the freeze and leaves
+// again, or the freezer sees the use. A use may end on another shard: single counts go below zero, but a sum
+// taken after freeze_depth was raised is never below the true number. Leaving happens inside an RCU section,
+// and a queue is freed after a grace period, since the freezer may go on before the last leaver has looked
+// for whom to wake.
 //
 // The queue belongs to its disk. limits and elevator change only while it is frozen.
 #include "block/blk_internal.h"
@@ -48,7 +50,8 @@ static noinline int queue_enter_slow(struct request_queue *q, bool nowait)
 		if (nowait)
 			return -EAGAIN;
 		bio_punt_pending(q->machine);
-		io_wait_event(q->freeze_wq, !__atomic_load_n(&q->freeze_depth, __ATOMIC_SEQ_CST) || READ_ONCE(q->dying));
+		io_wait_event(q->freeze_wq,
+			      !__atomic_load_n(&q->freeze_depth, __ATOMIC_SEQ_CST) || READ_ONCE(q->dying));
 		queue_use_add(q, 1);
 		if (!__atomic_load_n(&q->freeze_depth, __ATOMIC_SEQ_CST))
 			return 0;
@@ -127,7 +130,8 @@ int blk_validate_limits(struct queue_limits *limits)
 		return -EINVAL;
 	// Cuts fall on whole blocks, and a request has less than 4 GiB.
 	block_sectors = limits->logical_block_size >> SECTOR_SHIFT;
-	limits->max_sectors = round_down(min(limits->max_sectors, (u32)(SZ_1G >> SECTOR_SHIFT)), block_sectors);
+	limits->max_sectors =
+		round_down(min(limits->max_sectors, (u32)(SZ_1G >> SECTOR_SHIFT)), block_sectors);
 	limits->max_discard_sectors = round_down(limits->max_discard_sectors, block_sectors);
 	limits->max_write_zeroes_sectors = round_down(limits->max_write_zeroes_sectors, block_sectors);
 	if (!limits->max_sectors)

@@ -1,9 +1,11 @@
-// Submission: from submit_bio() to the queue of the disk. Checks that the device can do what is asked, moves a partition's sectors to
-// those of the disk, and drops flushes that a device without a write cache does not need.
+// Submission: from submit_bio() to the queue of the disk. Checks that the device can do what is asked, moves
+// a partition's sectors to those of the disk, and drops flushes that a device without a write cache does not
+// need.
 //
-// A driver that serves a request by bios to other devices calls submit_bio() while one of its own is being submitted. Such bios are put
-// on current->bio_list and sent when the first has returned, lower devices first: stacks of any depth use one level of the C stack per
-// plug flush, and whoever waits for a tag of an upper device has sent all that its requests depend on.
+// A driver that serves a request by bios to other devices calls submit_bio() while one of its own is being
+// submitted. Such bios are put on current->bio_list and sent when the first has returned, lower devices
+// first: stacks of any depth use one level of the C stack per plug flush, and whoever waits for a tag of an
+// upper device has sent all that its requests depend on.
 //
 // The bio belongs to this floor from here until bi_end_io.
 #include "block/blk_internal.h"
@@ -16,8 +18,9 @@ static int bio_check_read_only(struct bio *bio)
 		return 0;
 	if (op_is_flush(bio->bi_opf) && !bio_sectors(bio))
 		return 0;
-	pr_err_ratelimited(bdev_machine(bio->bi_bdev), "%s: write to a read-only device at sector %llu refused",
-			   bdev_name(bio->bi_bdev), (unsigned long long)bio->bi_iter.bi_sector);
+	pr_err_ratelimited(bdev_machine(bio->bi_bdev),
+			   "%s: write to a read-only device at sector %llu refused", bdev_name(bio->bi_bdev),
+			   (unsigned long long)bio->bi_iter.bi_sector);
 	return -EROFS;
 }
 
@@ -73,7 +76,8 @@ static int bio_check(struct bio *bio)
 	ret = bio_check_op(bio, limits);
 	if (unlikely(ret))
 		return ret;
-	if (unlikely((bio->bi_iter.bi_size | bio->bi_iter.bi_sector << SECTOR_SHIFT) & (limits->logical_block_size - 1)))
+	if (unlikely((bio->bi_iter.bi_size | bio->bi_iter.bi_sector << SECTOR_SHIFT) &
+		     (limits->logical_block_size - 1)))
 		return -EINVAL;
 	if (op_is_flush(bio->bi_opf) && !limits->write_cache) {
 		bio->bi_opf &= ~(REQ_PREFLUSH | REQ_FUA);

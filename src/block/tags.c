@@ -1,4 +1,5 @@
-// Tags of a hardware queue or of its scheduler: see tags_internal.h for the idea and the order of clearing and waking.
+// Tags of a hardware queue or of its scheduler: see tags_internal.h for the idea and the order of clearing
+// and waking.
 #include "block/blk_internal.h"
 
 #include <string.h>
@@ -101,8 +102,8 @@ int blk_mq_tag_try(struct blk_mq_tags *tags)
 	return -1;
 }
 
-// As blk_mq_tag_try, and ordered after the raise of `waiters` that came before: cmpxchg orders only when it takes place, so each word is
-// looked at by a read-modify-write.
+// As blk_mq_tag_try, and ordered after the raise of `waiters` that came before: cmpxchg orders only when it
+// takes place, so each word is looked at by a read-modify-write.
 static int tag_try_ordered(struct blk_mq_tags *tags)
 {
 	for (unsigned i = 0; i < tags->nr_words; i++)

@@ -22,8 +22,8 @@ struct blk_mq_tags {
 	struct request **static_rqs; // by tag of this map
 	struct request **rqs; // whose tag it is now; for driver tags of a scheduler another than static_rqs
 			      // has; atomic
-	char *memory;         // of the requests
-	int waiters;          // sleepers and waiting contexts; seq_cst
+	char *memory; // of the requests
+	int waiters;  // sleepers and waiting contexts; seq_cst
 	wait_queue_head_t wq;
 	spinlock_t wait_lock;
 	struct list_head waiting_hctxs __guarded_by(wait_lock);
