@@ -4,14 +4,20 @@
  * xa_lock; xas_walk and xa_load run beside it under RCU. What they rely on:
  *
  * (1) A slot changes by one release store; a node is complete, entries included, before it is linked.
+ *
  * (2) The shape of a node (shift, offset) never changes while a reader can see it; a node that becomes the
- * top or stops being it has offset 0 all the time. (3) A node that leaves the tree holds nothing that a
- * reader could take for current: it is empty, or its slots say "retry" (who sees that starts again from the
- * head, where the new state was published before). (4) An entry of 2^k slots stands in its first slot (the
- * canonical one), the others are siblings that name it. A reader that follows a sibling to something that is
- * no entry starts again. (5) A mark is set in a node's slot for a child if and only if it is set anywhere in
- * the child. (6) No node is empty, except those made by xas_create_range, and the top has more than its first
- * slot in use or a child that could not stand in the head.
+ * top or stops being it has offset 0 all the time.
+ *
+ * (3) A node that leaves the tree holds nothing that a reader could take for current: it is empty, or its
+ * slots say "retry" (who sees that starts again from the head, where the new state was published before).
+ *
+ * (4) An entry of 2^k slots stands in its first slot (the canonical one), the others are siblings that name
+ * it. A reader that follows a sibling to something that is no entry starts again.
+ *
+ * (5) A mark is set in a node's slot for a child if and only if it is set anywhere in the child.
+ *
+ * (6) No node is empty, except those made by xas_create_range; and unless that made it, the top is not there
+ * for something in its first slot alone that could stand in the head.
  */
 #include "base/alloc.h"
 #include "base/xarray_internal.h"
@@ -340,6 +346,16 @@ static struct xa_node *node_above(struct xarray *xa, unsigned long index, unsign
 	return node;
 }
 
+/* A larger entry has gone: by (6) the tree may have to become lower. Not otherwise, see xas_create_range. */
+static void xas_settle(struct xa_state *xas)
+{
+	void *head = xas->xa->xa_head;
+
+	xa_shrink(xas->xa);
+	if (xas->xa->xa_head != head)
+		xas_walk(xas);
+}
+
 /* Over slots of a node that is there: by (4), and keeping the marks of all that lies inside. */
 static void *run_replace(struct xa_state *xas, struct xa_node *node, void *entry)
 {
@@ -349,9 +365,12 @@ static void *run_replace(struct xa_state *xas, struct xa_node *node, void *entry
 	unsigned long first = 1UL << offset;
 	XA_STATE(find, xas->xa, xas->xa_index);
 	void *old = xas_walk(&find);
+	bool larger = false;
 
-	if (old && find.xa_node == node && 1u << xa_run_order(node, find.xa_offset) > slots)
+	if (old && find.xa_node == node && 1u << xa_run_order(node, find.xa_offset) > slots) {
 		run_erase(node, find.xa_offset);
+		larger = true;
+	}
 	for (xa_mark_t m = 0; m < XA_MAX_MARKS; m++)
 		if (node->marks[m] & mask & ~first)
 			WRITE_ONCE(node->marks[m], (node->marks[m] & ~mask) | first);
@@ -364,6 +383,10 @@ static void *run_replace(struct xa_state *xas, struct xa_node *node, void *entry
 		if (xa_is_node(before))
 			subtree_free(xas->xa, xa_to_node(before));
 	}
+	xas->xa_node = node;
+	xas->xa_offset = (u8)offset;
+	if (larger)
+		xas_settle(xas);
 	return old;
 }
 
@@ -375,6 +398,7 @@ static void *run_add(struct xa_state *xas, struct xa_node *node, void *entry)
 	struct xa_node *bottom;
 	struct xa_node *chain = chain_make(xa, xas->xa_index, top_shift, xas->xa_shift, &bottom);
 	unsigned offset;
+	void *old;
 
 	if (!chain) {
 		xa_shrink(xa);
@@ -388,7 +412,10 @@ static void *run_add(struct xa_state *xas, struct xa_node *node, void *entry)
 	bottom->count = xas->xa_sibs + 1;
 	xas->xa_node = bottom;
 	xas->xa_offset = (u8)offset;
-	return chain_link(xa, node, xas->xa_index, chain);
+	old = chain_link(xa, node, xas->xa_index, chain);
+	if (old)
+		xas_settle(xas);
+	return old;
 }
 
 static void *xas_put(struct xa_state *xas, void *entry)
@@ -410,10 +437,7 @@ static void *xas_put(struct xa_state *xas, void *entry)
 	node = node_above(xa, xas->xa_index, xas->xa_shift);
 	if (!node || node->shift > xas->xa_shift)
 		return run_add(xas, node, entry);
-	old = run_replace(xas, node, entry);
-	xas->xa_node = node;
-	xas->xa_offset = (u8)xa_slot_of(node, xas->xa_index);
-	return old;
+	return run_replace(xas, node, entry);
 }
 
 static void *xas_erase(struct xa_state *xas)
