@@ -39,7 +39,8 @@ struct folio {
 	void *data;    // its bytes
 	void *private; // buffer heads or iomap state, of the provider
 	struct list_head lru;
-} __aligned_cacheline;
+};
+BUILD_BUG_ON(sizeof(struct folio) != CACHELINE_SIZE); // the array begins at a page: one descriptor, one line
 
 // The mapping that holds the folio, NULL when it was removed (truncated, reclaimed). Stays as it is only
 // under the folio lock. A folio that no mapping holds carries its arena there instead, with bit 0 set, so
