@@ -1,6 +1,6 @@
-// What the tests of the cache share: a machine with a memory limit, and files made up on the spot: each word of such a file is a function of the
-// file's number and its place. The provider fills folios at once, or later from a work item, as a device would; it can be told to fail, and
-// it remembers what was asked of it.
+// What the tests of the cache share: a machine with a memory limit, and files made up on the spot: each word
+// of such a file is a function of the file's number and its place. The provider fills folios at once, or
+// later from a work item, as a device would; it can be told to fail, and it remembers what was asked of it.
 #pragma once
 
 #include "base_machine.h"
@@ -19,9 +19,9 @@ struct fake_file {
 	struct backing_dev_info bdi;
 	struct file_ra_state ra;
 	u64 number;
-	bool async;	// reads end later, in a work item
-	int error;	// reads fail with this
-	u64 bad_from;	// from this byte on only (with `error`)
+	bool async;      // reads end later, in a work item
+	int error;       // reads fail with this
+	u64 bad_from;    // from this byte on only (with `error`)
 	spinlock_t lock; // guards the log
 	unsigned nr_requests, nr_single;
 	struct fake_request requests[256];
@@ -93,7 +93,7 @@ static inline int fake_read_folio(struct address_space *mapping, struct folio *f
 static inline void fake_readahead(struct readahead_control *rac)
 {
 	struct fake_file *f = rac->mapping->host;
-	struct fake_request r = { .index = rac->_index, .nr_pages = rac->_nr_pages };
+	struct fake_request r = {.index = rac->_index, .nr_pages = rac->_nr_pages};
 	struct folio *folio;
 
 	while ((folio = readahead_folio(rac))) {
@@ -112,7 +112,8 @@ static const struct address_space_operations fake_aops = {
 	.readahead = fake_readahead,
 };
 
-static inline void fake_file_open(struct fake_file *f, struct shale *machine, u64 number, u64 size, unsigned max_order)
+static inline void fake_file_open(struct fake_file *f, struct shale *machine, u64 number, u64 size,
+				  unsigned max_order)
 {
 	memset(f, 0, sizeof(*f));
 	spin_lock_init(&f->lock);
@@ -131,7 +132,8 @@ static inline void fake_file_close(struct fake_file *f)
 }
 
 // The bytes at pos, from the page cache through `ra`. What filemap_read says.
-static inline ssize_t fake_pread(struct fake_file *f, struct file_ra_state *ra, void *buf, size_t len, u64 pos)
+static inline ssize_t fake_pread(struct fake_file *f, struct file_ra_state *ra, void *buf, size_t len,
+				 u64 pos)
 {
 	struct iov_iter to;
 	loff_t at = pos;

@@ -37,11 +37,11 @@ static void test_read_sizes(void **state)
 	cache_test_stop(&t);
 }
 
-// The windows of a reader of single pages, at Linux's default of 32 pages: 4, 8, 16, 32, 32, each asked for when the reader enters the part of the last
-// window that was ahead of it.
+// The windows of a reader of single pages, at Linux's default of 32 pages: 4, 8, 16, 32, 32, each asked for
+// when the reader enters the part of the last window that was ahead of it.
 static void test_windows_of_sequential_reader(void **state)
 {
-	static const struct fake_request want[] = { { 0, 4 }, { 4, 8 }, { 12, 16 }, { 28, 32 }, { 60, 32 }, { 92, 32 } };
+	static const struct fake_request want[] = {{0, 4}, {4, 8}, {12, 16}, {28, 32}, {60, 32}, {92, 32}};
 	struct test_machine t;
 	struct shale *machine = cache_test_start(&t, 0, 64 << 20);
 	struct fake_file f;
@@ -75,7 +75,8 @@ static void test_random_read_reads_only_what_it_wants(void **state)
 	cache_test_stop(&t);
 }
 
-// Two readers in turns over one descriptor, so that each destroys the state of the other: both still get readahead, by markers and by what is cached.
+// Two readers in turns over one descriptor, so that each destroys the state of the other: both still get
+// readahead, by markers and by what is cached.
 static void test_interleaved_streams(void **state)
 {
 	struct test_machine t;
@@ -202,11 +203,13 @@ static void test_truncate_and_invalidate(void **state)
 	assert_int_equal(invalidate_mapping_pages(&f.mapping, 0, ~0ul), 256 - folio_nr_pages(folio));
 	assert_int_equal(f.mapping.nrpages, folio_nr_pages(folio));
 	expect_read(&f, 0, 1 << 20);
-	// A cut in the middle of a folio: zeroes behind it, whole folios gone, one in use no longer of the file.
+	// A cut in the middle of a folio: zeroes behind it, whole folios gone, one in use no longer of the
+	// file.
 	WRITE_ONCE(f.mapping.size, 100 * PAGE_SIZE + 10);
 	truncate_inode_pages_range(&f.mapping, 100 * PAGE_SIZE + 10, ~0ull);
 	assert_null(folio_mapping(folio));
-	assert_true(fake_matches(&f, folio_address(folio), folio_size(folio), (u64)folio->index << PAGE_SHIFT));
+	assert_true(
+		fake_matches(&f, folio_address(folio), folio_size(folio), (u64)folio->index << PAGE_SHIFT));
 	folio_put(folio);
 	assert_true(f.mapping.nrpages >= 101 && f.mapping.nrpages < 117);
 	expect_read(&f, 100 * PAGE_SIZE, 10);
@@ -229,15 +232,19 @@ static void test_seek_in_cache(void **state)
 	expect_read(&f, 10 * PAGE_SIZE, 2 * PAGE_SIZE);
 	assert_int_equal(mapping_seek_hole_data(&f.mapping, 0, 1 << 20, false), 0);
 	assert_int_equal(mapping_seek_hole_data(&f.mapping, 0, 1 << 20, true), 10 * PAGE_SIZE);
-	assert_int_equal(mapping_seek_hole_data(&f.mapping, 10 * PAGE_SIZE + 5, 1 << 20, true), 10 * PAGE_SIZE + 5);
-	assert_int_equal(mapping_seek_hole_data(&f.mapping, 10 * PAGE_SIZE + 5, 1 << 20, false), 12 * PAGE_SIZE);
+	assert_int_equal(mapping_seek_hole_data(&f.mapping, 10 * PAGE_SIZE + 5, 1 << 20, true),
+			 10 * PAGE_SIZE + 5);
+	assert_int_equal(mapping_seek_hole_data(&f.mapping, 10 * PAGE_SIZE + 5, 1 << 20, false),
+			 12 * PAGE_SIZE);
 	assert_int_equal(mapping_seek_hole_data(&f.mapping, 12 * PAGE_SIZE, 1 << 20, true), -ENXIO);
-	assert_int_equal(mapping_seek_hole_data(&f.mapping, 10 * PAGE_SIZE, 11 * PAGE_SIZE, false), 11 * PAGE_SIZE);
+	assert_int_equal(mapping_seek_hole_data(&f.mapping, 10 * PAGE_SIZE, 11 * PAGE_SIZE, false),
+			 11 * PAGE_SIZE);
 	fake_file_close(&f);
 	cache_test_stop(&t);
 }
 
-// Each allocation of a read is made to fail in turn: the data is right or the read says -ENOMEM, and nothing is lost.
+// Each allocation of a read is made to fail in turn: the data is right or the read says -ENOMEM, and nothing
+// is lost.
 static void test_every_allocation_fails(void **state)
 {
 	struct test_machine t;
