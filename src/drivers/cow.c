@@ -2,7 +2,7 @@
 /*
  * cow+DISK, a disk that can be written while the one below stays as it is: writes go to memory
  * (sparse_internal.h), by sectors; reads see them laid over the disk below. With the disk all that was
- * written is gone. The disk below is never written, flushed or discarded, and may be read-only.
+ * written is gone. The disk below is never written, flushed or discarded; it is opened read-only.
  *
  * A read that finds all its sectors in memory does not go down. Else it goes down as it is, and at its end
  * the sectors that are in memory are copied over what came up: so mixed reads need no splitting. Discards are
@@ -157,7 +157,13 @@ static void cow_close(struct gendisk *disk)
 }
 
 static const struct blk_driver cow_driver = {
-	.name = "cow", .is_filter = true, .open = cow_open, .close = cow_close, .show = cow_show};
+	.name = "cow",
+	.is_filter = true,
+	.lower_flags = DISK_READ_ONLY,
+	.open = cow_open,
+	.close = cow_close,
+	.show = cow_show,
+};
 
 static int cow_init(struct shale *machine)
 {

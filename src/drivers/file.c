@@ -173,33 +173,33 @@ struct file_options {
 	u64 offset, size; /* bytes; size 0: to the end */
 };
 
-/* The value of an option as one of some words; -EINVAL after an error in words. */
-static int file_option_word(struct shale *machine, const struct uri_options *options, const char *key,
-			    const char *const *words, unsigned nr_words, int *out)
+/* The value of an option as one of three words, by number; -EINVAL after an error in words. */
+static int file_option_word(struct shale *machine, const char *path, const struct uri_options *options,
+			    const char *key, const char *const words[3], unsigned *out)
 {
 	const char *value = uri_option(options, key);
 
-	for (unsigned i = 0; value && i < nr_words; i++) {
-		if (strcmp(value, words[i]))
+	for (unsigned i = 0; i < 3; i++) {
+		if (value && strcmp(value, words[i]))
 			continue;
 		*out = i;
 		return 0;
 	}
-	return value ? disk_error(machine, -EINVAL, "file: %s=%s: not one of %s, %s, %s", key, value,
-				  words[0], words[1], words[2])
-		     : 0;
+	return disk_error(machine, -EINVAL, "%s: %s=%s: not one of %s, %s, %s", path, key, value, words[0],
+			  words[1], words[2]);
 }
 
 static int file_parse_options(struct shale *machine, const struct uri_options *options,
 			      struct file_options *opt)
 {
-	static const char *const directs[] = {"auto", "0", "1"};
-	static const char *const ways[] = {"auto", "ring", "threads"};
-	int direct = HOST_DIRECT_AUTO, way = IO_AUTO, err;
+	static const char *const directs[] = {"auto", "0", "1"};       /* enum host_direct */
+	static const char *const ways[] = {"auto", "ring", "threads"}; /* enum io_way */
+	unsigned direct, way;
+	int err;
 
-	err = file_option_word(machine, options, "direct", directs, ARRAY_SIZE(directs), &direct);
+	err = file_option_word(machine, opt->how.path, options, "direct", directs, &direct);
 	if (!err)
-		err = file_option_word(machine, options, "io", ways, ARRAY_SIZE(ways), &way);
+		err = file_option_word(machine, opt->how.path, options, "io", ways, &way);
 	if (err)
 		return err;
 	opt->how.direct = direct;

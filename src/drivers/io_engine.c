@@ -52,8 +52,11 @@ static int io_engine_slot(struct io_engine *engine, int fd)
 	int slot;
 
 	mutex_lock(&engine->lock);
-	if (!engine->ring && !engine->ring_refused && io_ring_create(engine->machine, &engine->ring))
-		engine->ring_refused = true;
+	if (!engine->ring && !engine->ring_refused) {
+		int err = io_ring_create(engine->machine, &engine->ring);
+
+		engine->ring_refused = err && err != -ENOMEM; /* memory may be there for the next file */
+	}
 	slot = engine->ring ? io_ring_add_file(engine->ring, fd) : -EOPNOTSUPP;
 	mutex_unlock(&engine->lock);
 	return slot;

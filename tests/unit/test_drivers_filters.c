@@ -194,7 +194,7 @@ static void cow_check(unsigned threads)
 	fill_pattern(base, sizeof(base), 5);
 	host_make(&t, "image", base, sizeof(base), path);
 	chmod(path, 0400);
-	snprintf(uri, sizeof(uri), "cow+file:%s?ro=1", path);
+	snprintf(uri, sizeof(uri), "cow+file:%s", path);
 	bdev = disk_open(machine, "d", uri, 0);
 	fill_pattern(in, sizeof(in), 6);
 	assert_int_equal(disk_write(bdev, 3, in, 512 * 7), 0);
