@@ -283,7 +283,9 @@ void bio_chain(struct bio *child, struct bio *parent)
 	BUG_ON(child->bi_end_io || child->bi_private);
 	child->bi_private = parent;
 	child->bi_end_io = bio_chain_endio;
-	parent->bi_flags |= BIO_CHAIN;
+	// Written once, before the first child can end and look at it.
+	if (!(parent->bi_flags & BIO_CHAIN))
+		parent->bi_flags |= BIO_CHAIN;
 	atomic_inc(&parent->bi_remaining);
 }
 
