@@ -99,7 +99,8 @@ static struct sparse_page *sparse_make(struct sparse_memory *mem, u64 offset)
 			__atomic_fetch_add(&mem->nr_pages_used, 1, __ATOMIC_RELAXED);
 			return fresh;
 		}
-		kfree(fresh); /* `page` is now what another thread put there */
+		kfree(fresh); /* another thread was first */
+		page = rcu_dereference(*slot);
 	}
 	return page;
 }
