@@ -87,6 +87,25 @@ static bool wake_next_reaper(struct machine_wait *mw)
 	return any;
 }
 
+/*
+ * Until nothing is in flight, or somebody else sees to it: then `orphaned` tells them to call again when they
+ * go. It is set before the last look at `busy`, as they unlock before they look at it.
+ */
+static void completer_reap(struct machine_wait *mw, struct io_poller *poller)
+{
+	xchg(&mw->orphaned, 0u);
+	while (atomic_read(&poller->inflight) > 0) {
+		if (READ_ONCE(mw->nr_io_waiters) == 0 && poller_trylock(poller)) {
+			reap(poller, true);
+			poller_unlock(poller);
+			continue;
+		}
+		xchg(&mw->orphaned, 1u);
+		if (__atomic_load_n(&poller->busy, __ATOMIC_SEQ_CST) != 0 || wake_next_reaper(mw))
+			return;
+	}
+}
+
 static void completer_main(void *arg)
 {
 	struct io_completer *completer = arg;
@@ -99,13 +118,8 @@ static void completer_main(void *arg)
 		if (smp_load_acquire(&completer->stopping))
 			return;
 		poller = smp_load_acquire(&mw->poller);
-		while (poller && atomic_read(&poller->inflight) > 0 && READ_ONCE(mw->nr_io_waiters) == 0 &&
-		       poller_trylock(poller)) {
-			reap(poller, true);
-			poller_unlock(poller);
-		}
-		if (READ_ONCE(mw->nr_io_waiters) > 0 && READ_ONCE(poller->busy) == 0)
-			wake_next_reaper(mw);
+		if (poller)
+			completer_reap(mw, poller);
 		current->io_submitted = false;
 	}
 }
@@ -122,7 +136,7 @@ static __cold struct io_completer *completer_make(struct shale *machine)
 	init_waitqueue_head(&completer->wq);
 	if (!try_cmpxchg(&machine->wait.completer, &expected, completer)) {
 		kfree(completer);
-		return expected;
+		return smp_load_acquire(&machine->wait.completer);
 	}
 	if (machine_thread_start(machine, "shale-io", completer_main, completer, &completer->thread) != 0)
 		completer->thread = NULL;
@@ -141,20 +155,29 @@ static void completer_wake(struct shale *machine)
 	wake_up(&completer->wq);
 }
 
+/* Somebody has to reap what is in flight, if nobody does already; the completion thread only for orphans. */
+static void pass_on(struct shale *machine, struct io_poller *poller)
+{
+	struct machine_wait *mw = &machine->wait;
+
+	if (__atomic_load_n(&poller->inflight.counter, __ATOMIC_SEQ_CST) == 0 ||
+	    __atomic_load_n(&poller->busy, __ATOMIC_SEQ_CST) != 0)
+		return;
+	if (!wake_next_reaper(mw) && __atomic_load_n(&mw->orphaned, __ATOMIC_SEQ_CST))
+		completer_wake(machine);
+}
+
 void io_handover(struct shale *machine)
 {
-	struct machine_wait *mw;
 	struct io_poller *poller;
 
 	if (!machine || machine->single)
 		return;
-	mw = &machine->wait;
-	poller = smp_load_acquire(&mw->poller);
-	if (!poller || __atomic_load_n(&poller->inflight.counter, __ATOMIC_SEQ_CST) == 0 ||
-	    __atomic_load_n(&poller->busy, __ATOMIC_SEQ_CST) != 0)
+	poller = smp_load_acquire(&machine->wait.poller);
+	if (!poller || atomic_read(&poller->inflight) == 0)
 		return;
-	if (!wake_next_reaper(mw))
-		completer_wake(machine);
+	xchg(&machine->wait.orphaned, 1u);
+	pass_on(machine, poller);
 }
 
 /* Reaps until this waiter is woken. False when another has the lock, or nothing is in flight that we could
@@ -199,7 +222,6 @@ void io_schedule_at(const char *place)
 	if (!sleep_begin(waiter, place))
 		return;
 	mw = &machine->wait;
-	current->io_submitted = false;
 	io_waiter_add(mw, waiter);
 	if (current->worker)
 		worker_sleeping(machine);
@@ -208,8 +230,7 @@ void io_schedule_at(const char *place)
 	if (current->worker)
 		worker_waking(machine);
 	io_waiter_del(mw, waiter);
-	current->io_submitted = false;
-	io_handover(machine);
+	pass_on(machine, poller);
 }
 
 int io_poller_register(struct shale *machine, struct io_poller *poller)

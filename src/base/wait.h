@@ -283,6 +283,7 @@ struct machine_wait {
 	u32 nr_io_waiters; /* written under the lock */
 	struct list_head io_waiters;
 	struct io_poller *poller;       /* NULL: none */
+	u32 orphaned;                   /* requests may be in flight whose submitter has gone */
 	struct io_completer *completer; /* the completion thread; NULL until needed */
 };
 int machine_wait_init(struct shale *machine);

@@ -380,9 +380,11 @@ bool mod_delayed_work(struct workqueue_struct *wq, struct delayed_work *dwork, s
 
 bool flush_delayed_work(struct delayed_work *dwork)
 {
-	if (del_timer_sync(&dwork->timer))
+	bool was = del_timer_sync(&dwork->timer);
+
+	if (was)
 		queue_work(READ_ONCE(dwork->wq), &dwork->work);
-	return flush_work(&dwork->work);
+	return flush_work(&dwork->work) || was;
 }
 
 bool cancel_delayed_work(struct delayed_work *dwork)
