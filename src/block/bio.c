@@ -253,6 +253,7 @@ struct bio *bio_alloc_clone(struct block_device *bdev, struct bio *src, struct b
 	return bio;
 }
 
+// Both parts keep all flags: with PREFLUSH each waits for a flush of its own, which they can share.
 struct bio *bio_split(struct bio *bio, unsigned sectors, struct bio_set *set)
 {
 	struct bio *split;
@@ -261,8 +262,6 @@ struct bio *bio_split(struct bio *bio, unsigned sectors, struct bio_set *set)
 	split = bio_alloc_clone(bio->bi_bdev, bio, set);
 	split->bi_iter.bi_size = sectors << SECTOR_SHIFT;
 	bio_advance(bio, split->bi_iter.bi_size);
-	// A flush comes before all of the data: the first part carries it. FUA is for each part.
-	bio->bi_opf &= ~REQ_PREFLUSH;
 	return split;
 }
 

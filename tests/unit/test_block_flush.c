@@ -192,16 +192,23 @@ static void failed_steps_end_the_sequence(void **state)
 	block_test_stop(&t);
 }
 
-// A FUA write that is cut into parts is FUA in each, and flushed before once.
-static void split_write_flushes_first_once(void **state)
+// A FUA write that is cut into parts is FUA in each, and no part is written before a flush has ended.
+static void split_write_flushes_first(void **state)
 {
 	struct test_machine t;
-	struct mem_params p = {.limits = {.write_cache = true, .fua = true, .max_sectors = 16}, .depth = 2};
+	struct mem_params p = {.limits = {.write_cache = true, .fua = true, .max_sectors = 16}, .depth = 8};
 	struct memdisk *mem = mem_new(block_test_start(&t, 0, 5), &p);
+	struct bio_result r = {};
 
-	mem->by_work = true;
-	assert_int_equal(do_bio(dev_of(mem), REQ_OP_WRITE | REQ_FUA | REQ_PREFLUSH, 0, buf, 64), 0);
-	assert_int_equal(strcspn(steps(mem), "A") > 0, 1);
+	mem->hold = true;
+	send_bio(dev_of(mem), REQ_OP_WRITE | REQ_FUA | REQ_PREFLUSH, 0, buf, 64, &r);
+	sleep_ns(1);
+	assert_string_equal(steps(mem), "F");
+	mem->hold = false;
+	mem_release(mem, 0);
+	sleep_ns(1);
+	assert_string_equal(steps(mem), "AFAAA"); // the other three had come while the first flush ran
+	assert_int_equal(atomic_read(&r.done), 1);
 	mem_free(mem);
 	block_test_stop(&t);
 }
@@ -239,7 +246,7 @@ int main(void)
 		cmocka_unit_test(postflush_follows_the_data),
 		cmocka_unit_test(flush_does_not_starve),
 		cmocka_unit_test(failed_steps_end_the_sequence),
-		cmocka_unit_test(split_write_flushes_first_once),
+		cmocka_unit_test(split_write_flushes_first),
 		cmocka_unit_test(one_tag_is_enough),
 	};
 

@@ -113,7 +113,7 @@ static void sfdisk_gpt(void **state)
 	free(img.data);
 }
 
-static const char sgdisk_command[] = "sgdisk -n 3:4096:8191 -n 40:20480:20487 -n 1:64:127 -a 1 $IMG";
+static const char sgdisk_command[] = "sgdisk -a 1 -n 3:4096:8191 -n 40:20480:20487 -n 1:64:127 $IMG";
 
 static void sgdisk_gpt(void **state)
 {
