@@ -282,9 +282,7 @@ void bio_chain(struct bio *child, struct bio *parent)
 	BUG_ON(child->bi_end_io || child->bi_private);
 	child->bi_private = parent;
 	child->bi_end_io = bio_chain_endio;
-	// Written once, before the first child can end and look at it.
-	if (!(parent->bi_flags & BIO_CHAIN))
-		parent->bi_flags |= BIO_CHAIN;
+	bio_set_flag(parent, BIO_CHAIN);
 	atomic_inc(&parent->bi_remaining);
 }
 
@@ -293,7 +291,7 @@ void bio_endio(struct bio *bio)
 	for (;;) {
 		struct bio *parent;
 
-		if (bio->bi_flags & BIO_CHAIN) {
+		if (bio_flagged(bio, BIO_CHAIN)) {
 			if (!atomic_dec_and_test(&bio->bi_remaining))
 				return;
 			atomic_set(&bio->bi_remaining, 1);
