@@ -1,7 +1,4 @@
-/* SPDX-License-Identifier: MIT */
-/*
- * See folio_bio.h.
- */
+// See folio_bio.h.
 #include "cache/folio_bio.h"
 
 #include "base/alloc.h"

@@ -1,8 +1,5 @@
-/* SPDX-License-Identifier: MIT */
-/*
- * Extent listing (FS_IOC_FIEMAP) over mappings. One extent is held back, since the last one bears a flag
- * that is known only then.
- */
+// Extent listing (FS_IOC_FIEMAP) over mappings. One extent is held back, since the last one bears a flag that
+// is known only then.
 #include "iomap/iomap.h"
 
 #include <linux/fiemap.h>

@@ -1,7 +1,4 @@
-/* SPDX-License-Identifier: MIT */
-/*
- * The iterator: asks the file system for one mapping after another until the range is done.
- */
+// The iterator: asks the file system for one mapping after another until the range is done.
 #include "iomap/iomap.h"
 
 u64 iomap_length(const struct iomap_iter *iter)

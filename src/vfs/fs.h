@@ -9,8 +9,9 @@
 int fs_struct_alloc(struct shale *machine, struct fs_struct **out) __must_check;
 int copy_fs_struct(struct fs_struct *old, struct shale *machine, struct fs_struct **out) __must_check;
 struct fs_struct *get_fs_struct(struct fs_struct *fs);
-void put_fs_struct(struct fs_struct *fs); // NULL: nothing
+void put_fs_struct(struct fs_struct *fs);                        // NULL: nothing
 void set_fs_root(struct fs_struct *fs, const struct path *path); // takes references of its own
 void set_fs_pwd(struct fs_struct *fs, const struct path *path);
 void get_fs_root(struct fs_struct *fs, struct path *root); // referenced
 void get_fs_pwd(struct fs_struct *fs, struct path *pwd);
+int current_umask(void);

@@ -1,25 +1,27 @@
-// Inodes in memory: one per file of a mounted file system, found by (super block, number) in a lock-free hash.
+// Inodes in memory: one per file of a mounted file system, found by (super block, number) in a lock-free
+// hash.
 //
-// Life: iget_locked() makes it with I_NEW, the file system fills it and calls unlock_new_inode(), others wait for that. Unused ones (count 0,
-// links > 0) stay on the machine's LRU until memory is short; evict_inode runs before the memory goes, freed after a grace period, since the
-// lock-free walk may look at it.
-// Locks: i_lock (spin) guards i_state, i_count transitions to 0, i_hash membership; i_rwsem is the file's own lock: exclusive to change names or data, shared
-// for lookup and direct reads. Attributes that stat reads are written under i_rwsem with WRITE_ONCE and read relaxed.
+// Life: iget_locked() makes it with I_NEW, the file system fills it and calls unlock_new_inode(), others wait
+// for that. Unused ones (count 0, links > 0) stay on the machine's LRU until memory is short; evict_inode
+// runs before the memory goes, freed after a grace period, since the lock-free walk may look at it. Locks:
+// i_lock (spin) guards i_state, i_count transitions to 0, i_hash membership; i_rwsem is the file's own lock:
+// exclusive to change names or data, shared for lookup and direct reads. Attributes that stat reads are
+// written under i_rwsem with WRITE_ONCE and read relaxed.
 #pragma once
 
 #include "cache/mapping.h"
 #include "vfs/types.h"
 
-#define I_NEW	      (1u << 0)
-#define I_FREEING     (1u << 1)
-#define I_CLEAR	      (1u << 2)
-#define I_WILL_FREE   (1u << 3)
-#define I_REFERENCED  (1u << 4)
-#define I_CREATING    (1u << 5)
-#define I_DIRTY_SYNC  (1u << 8)
+#define I_NEW            (1u << 0)
+#define I_FREEING        (1u << 1)
+#define I_CLEAR          (1u << 2)
+#define I_WILL_FREE      (1u << 3)
+#define I_REFERENCED     (1u << 4)
+#define I_CREATING       (1u << 5)
+#define I_DIRTY_SYNC     (1u << 8)
 #define I_DIRTY_DATASYNC (1u << 9)
-#define I_DIRTY_PAGES (1u << 10)
-#define I_DIRTY_TIME  (1u << 11)
+#define I_DIRTY_PAGES    (1u << 10)
+#define I_DIRTY_TIME     (1u << 11)
 
 // i_opflags: answers cached so that hot paths need not look at operation tables.
 #define IOP_FASTPERM 0x01 // permission() is generic
@@ -29,14 +31,14 @@
 #define IOP_FASTSTAT 0x10 // getattr is generic_fillattr or safe under RCU
 
 // i_flags
-#define S_SYNC	    0x0001
+#define S_SYNC      0x0001
 #define S_NOATIME   0x0002
 #define S_APPEND    0x0004
 #define S_IMMUTABLE 0x0008
-#define S_DEAD	    0x0010
+#define S_DEAD      0x0010
 #define S_DIRSYNC   0x0040
 #define S_PRIVATE   0x0200
-#define S_NOSEC	    0x1000
+#define S_NOSEC     0x1000
 #define S_ENCRYPTED 0x4000
 #define S_CASEFOLD  0x8000
 #define S_VERITY    0x10000
@@ -75,7 +77,8 @@ struct inode {
 	};
 	struct address_space *i_mapping; // usually &i_data; a block device's node: the device's
 	struct address_space i_data;
-	const char *i_link; // fast symlink: NUL-terminated target in memory for the inode's life; NULL: i_op->get_link
+	const char *i_link; // fast symlink: NUL-terminated target in memory for the inode's life; NULL:
+			    // i_op->get_link
 	union {
 		void *i_pipe;
 		void *i_cdev;
@@ -87,7 +90,10 @@ struct inode {
 
 #define ACL_NOT_CACHED ((struct posix_acl *)-1l)
 
-static inline u64 i_size_read(const struct inode *inode) { return mapping_size(&inode->i_data); }
+static inline u64 i_size_read(const struct inode *inode)
+{
+	return mapping_size(&inode->i_data);
+}
 static inline void i_size_write(struct inode *inode, u64 size)
 {
 	WRITE_ONCE(inode->i_data.size, size);
@@ -100,28 +106,38 @@ struct delayed_call {
 
 // Names operations, called by vfs with the locks that docs/locking.md tells. All return negative errno.
 struct inode_operations {
-	// Directory's i_rwsem shared. Fills the dentry by d_splice_alias()/d_add(); *out is another dentry to use, or NULL.
+	// Directory's i_rwsem shared. Fills the dentry by d_splice_alias()/d_add(); *out is another dentry to
+	// use, or NULL.
 	int (*lookup)(struct inode *dir, struct dentry *dentry, unsigned flags, struct dentry **out);
-	// Symlink target. dentry == NULL: in the lock-free walk, -ECHILD if it must sleep. The text lives until `done` runs (delayed_call), NUL-terminated.
-	int (*get_link)(struct dentry *dentry, struct inode *inode, struct delayed_call *done, const char **out);
+	// Symlink target. dentry == NULL: in the lock-free walk, -ECHILD if it must sleep. The text lives
+	// until `done` runs (delayed_call), NUL-terminated.
+	int (*get_link)(struct dentry *dentry, struct inode *inode, struct delayed_call *done,
+			const char **out);
 	int (*permission)(const struct mnt_idmap *idmap, struct inode *inode, int mask);
 	int (*get_inode_acl)(struct inode *inode, int type, bool rcu, struct posix_acl **out);
-	int (*getattr)(const struct mnt_idmap *idmap, struct inode *inode, struct kstat *stat, u32 request_mask, unsigned flags);
+	int (*getattr)(const struct mnt_idmap *idmap, struct inode *inode, struct kstat *stat,
+		       u32 request_mask, unsigned flags);
 	ssize_t (*listxattr)(struct dentry *dentry, char *buffer, size_t size);
 	int (*fiemap)(struct inode *inode, struct fiemap_extent_info *fi, u64 start, u64 len);
-	int (*create)(const struct mnt_idmap *idmap, struct inode *dir, struct dentry *dentry, mode_t mode, bool excl);
+	int (*create)(const struct mnt_idmap *idmap, struct inode *dir, struct dentry *dentry, mode_t mode,
+		      bool excl);
 	int (*link)(struct dentry *old, struct inode *dir, struct dentry *dentry);
 	int (*unlink)(struct inode *dir, struct dentry *dentry);
-	int (*symlink)(const struct mnt_idmap *idmap, struct inode *dir, struct dentry *dentry, const char *target);
+	int (*symlink)(const struct mnt_idmap *idmap, struct inode *dir, struct dentry *dentry,
+		       const char *target);
 	int (*mkdir)(const struct mnt_idmap *idmap, struct inode *dir, struct dentry *dentry, mode_t mode);
 	int (*rmdir)(struct inode *dir, struct dentry *dentry);
-	int (*mknod)(const struct mnt_idmap *idmap, struct inode *dir, struct dentry *dentry, mode_t mode, dev_t rdev);
+	int (*mknod)(const struct mnt_idmap *idmap, struct inode *dir, struct dentry *dentry, mode_t mode,
+		     dev_t rdev);
 };
 
-// Fills every field of a struct inode that alloc_inode embeds in fresh memory; called by vfs after alloc_inode.
+// Fills every field of a struct inode that alloc_inode embeds in fresh memory; called by vfs after
+// alloc_inode.
 int inode_init_always(struct super_block *sb, struct inode *inode) __must_check;
-int new_inode(struct super_block *sb, struct inode **out) __must_check; // not hashed, number from get_next_ino
-// Finds inode `ino`, or makes one in I_NEW state that the caller fills, then unlock_new_inode() or iget_failed(). *out is referenced.
+int new_inode(struct super_block *sb,
+	      struct inode **out) __must_check; // not hashed, number from get_next_ino
+// Finds inode `ino`, or makes one in I_NEW state that the caller fills, then unlock_new_inode() or
+// iget_failed(). *out is referenced.
 int iget_locked(struct super_block *sb, u64 ino, struct inode **out) __must_check;
 void unlock_new_inode(struct inode *inode);
 void iget_failed(struct inode *inode);
@@ -132,17 +148,19 @@ static inline bool inode_is_new(const struct inode *inode)
 void iput(struct inode *inode);
 void ihold(struct inode *inode);
 int generic_drop_inode(struct inode *inode); // 1 when nobody can find it again: no links, or not hashed
-int evict_inodes(struct super_block *sb); // at umount; -EBUSY: some are in use
+int evict_inodes(struct super_block *sb);    // at umount; -EBUSY: some are in use
 void clear_inode(struct inode *inode);
 void drop_nlink(struct inode *inode);
 void inc_nlink(struct inode *inode);
 void set_nlink(struct inode *inode, u32 nlink);
 void init_special_inode(struct inode *inode, mode_t mode, dev_t rdev); // chr, blk, fifo, sock
-// What open finds at special files of a type (S_IFCHR, S_IFBLK, S_IFIFO, S_IFSOCK); without it open gives ENXIO. Set
-// while the machine starts, before any such inode is made.
+// What open finds at special files of a type (S_IFCHR, S_IFBLK, S_IFIFO, S_IFSOCK); without it open gives
+// ENXIO. Set while the machine starts, before any such inode is made.
 void vfs_set_special_fops(struct shale *machine, mode_t type, const struct file_operations *fops);
-// Owner, group and mode of a new inode in dir, from the running task; set-group-id directories pass their group on.
-void inode_init_owner(const struct mnt_idmap *idmap, struct inode *inode, const struct inode *dir, mode_t mode);
+// Owner, group and mode of a new inode in dir, from the running task; set-group-id directories pass their
+// group on.
+void inode_init_owner(const struct mnt_idmap *idmap, struct inode *inode, const struct inode *dir,
+		      mode_t mode);
 struct timespec current_time(const struct inode *inode); // cut to the file system's grain
 // The access time, by the rules of the mount (relatime) and of the inode. rcu-safe question, and the change.
 bool atime_needs_update(const struct path *path, struct inode *inode);
@@ -160,7 +178,8 @@ static inline void inode_lock_shared(struct inode *inode) __acquires_shared(inod
 {
 	down_read(&inode->i_rwsem);
 }
-static inline void inode_unlock_shared(struct inode *inode) __releases_shared(inode->i_rwsem) __no_lock_analysis
+static inline void inode_unlock_shared(struct inode *inode)
+	__releases_shared(inode->i_rwsem) __no_lock_analysis
 {
 	up_read(&inode->i_rwsem);
 }

@@ -1,7 +1,8 @@
-// Super blocks: one mounted volume (or kernel-made tree) in memory, found or made by key; and the registry of file system types.
+// Super blocks: one mounted volume (or kernel-made tree) in memory, found or made by key; and the registry of
+// file system types.
 //
-// s_active counts mounts and other users; the last one kills the super block. s_umount: exclusive for mounting and
-// killing, shared for whoever needs it to stay.
+// s_active counts mounts and other users; the last one kills the super block. s_umount: exclusive for
+// mounting and killing, shared for whoever needs it to stay.
 #pragma once
 
 #include "base/errseq.h"
@@ -19,11 +20,11 @@
 #define SB_NOUSER      (1u << 31)
 
 // s_state
-#define SB_BORN	 1u // fill_super succeeded: may be found and used
+#define SB_BORN  1u // fill_super succeeded: may be found and used
 #define SB_DYING 2u // being killed: who finds it waits until it is gone
 
 #define FS_REQUIRES_DEV 1u
-#define FS_HAS_SUBTYPE	4u
+#define FS_HAS_SUBTYPE  4u
 #define FS_USERNS_MOUNT 8u
 
 struct file_system_type {
@@ -36,16 +37,18 @@ struct file_system_type {
 int register_filesystem(struct shale *machine, const struct file_system_type *type) __must_check;
 // -EINVAL: not registered.
 int unregister_filesystem(struct shale *machine, const struct file_system_type *type);
-const struct file_system_type *get_fs_type(struct shale *machine, const char *name); // "type.subtype" finds type
+const struct file_system_type *get_fs_type(struct shale *machine,
+					   const char *name); // "type.subtype" finds type
 
 void filesystems_show(struct shale *machine, struct seq_file *m); // /proc/filesystems
 
 struct super_operations {
-	int (*alloc_inode)(struct super_block *sb, struct inode **out); // inode embedded in the file system's own
-	void (*free_inode)(struct inode *inode);			// after a grace period
-	void (*destroy_inode)(struct inode *inode);			// before it; may be NULL
-	void (*evict_inode)(struct inode *inode);			// NULL: truncate pages, clear_inode
-	int (*drop_inode)(struct inode *inode);				// 1: do not cache; NULL: cache while linked
+	int (*alloc_inode)(struct super_block *sb,
+			   struct inode **out);     // inode embedded in the file system's own
+	void (*free_inode)(struct inode *inode);    // after a grace period
+	void (*destroy_inode)(struct inode *inode); // before it; may be NULL
+	void (*evict_inode)(struct inode *inode);   // NULL: truncate pages, clear_inode
+	int (*drop_inode)(struct inode *inode);     // 1: do not cache; NULL: cache while linked
 	void (*put_super)(struct super_block *sb);
 	int (*sync_fs)(struct super_block *sb, int wait);
 	int (*statfs)(struct dentry *dentry, struct kstatfs *buf);
@@ -55,7 +58,9 @@ struct super_operations {
 struct kstatfs {
 	long f_type, f_bsize, f_frsize, f_namelen, f_flags;
 	u64 f_blocks, f_bfree, f_bavail, f_files, f_ffree;
-	struct { int val[2]; } f_fsid;
+	struct {
+		int val[2];
+	} f_fsid;
 };
 
 struct super_block {
@@ -73,9 +78,9 @@ struct super_block {
 	u32 s_magic;
 	struct dentry *s_root;
 	struct rw_semaphore s_umount;
-	int s_count;	   // memory references, under the machine's sb_lock
+	int s_count;       // memory references, under the machine's sb_lock
 	atomic_t s_active; // users
-	unsigned s_state; // SB_BORN, SB_DYING
+	unsigned s_state;  // SB_BORN, SB_DYING
 	struct block_device *s_bdev;
 	void *s_fs_info; // the file system's
 	u32 s_time_gran; // ns

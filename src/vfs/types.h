@@ -12,6 +12,7 @@
 #include "base/spinlock.h"
 #include "base/uio.h"
 
+#include <fcntl.h>
 #include <sys/stat.h>
 #include <sys/types.h>
 #include <time.h>

@@ -1,7 +1,7 @@
 // The vfs part of a machine: its caches, tables, locks and settings. For files of src/vfs only.
 //
-// Lock order (outer first): namespace_sem, s_umount, i_rwsem (parent before child), rename_lock, mount_lock, i_lock,
-// d_lock (ancestor before descendant), bucket locks, LRU locks. See docs/locking.md.
+// Lock order (outer first): namespace_sem, s_umount, i_rwsem (parent before child), rename_lock, mount_lock,
+// i_lock, d_lock (ancestor before descendant), bucket locks, LRU locks. See docs/locking.md.
 #pragma once
 
 #include "base/machine.h"
@@ -48,7 +48,7 @@ struct icache {
 struct mount_machine {
 	seqlock_t mount_lock; // the mount tree: written under namespace_sem too
 	struct rw_semaphore namespace_sem;
-	struct hlist_head *hash;	// mounts by (parent mount, dentry); mount_lock
+	struct hlist_head *hash;        // mounts by (parent mount, dentry); mount_lock
 	struct hlist_head *mountpoints; // struct mountpoint by dentry; mount_lock
 	unsigned hash_shift;
 	atomic64_t next_id; // of mounts
@@ -67,11 +67,11 @@ struct vfs_machine {
 	struct mount_machine mounts;
 	struct vfs_sysctl sysctl;
 
-	spinlock_t sb_lock;	     // super_blocks, s_count
+	spinlock_t sb_lock; // super_blocks, s_count
 	struct list_head super_blocks;
 #define ANON_DEVS 4096
 	unsigned long anon_devs[ANON_DEVS / BITS_PER_LONG]; // minors of devices (0, n) in use; sb_lock
-	struct list_head types;	     // of file systems, RCU; types_lock
+	struct list_head types;                             // of file systems, RCU; types_lock
 	struct mutex types_lock;
 
 	spinlock_t error_lock;

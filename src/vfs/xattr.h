@@ -9,22 +9,24 @@ struct xattr_handler {
 	int flags;
 	bool (*list)(struct dentry *dentry);
 	// size 0 asks for the length; -ENODATA, -ERANGE. `name` is behind the prefix.
-	ssize_t (*get)(const struct xattr_handler *h, struct dentry *dentry, struct inode *inode, const char *name, void *buffer, size_t size);
-	int (*set)(const struct xattr_handler *h, const struct mnt_idmap *idmap, struct dentry *dentry, struct inode *inode, const char *name,
-		   const void *value, size_t size, int flags);
+	ssize_t (*get)(const struct xattr_handler *h, struct dentry *dentry, struct inode *inode,
+		       const char *name, void *buffer, size_t size);
+	int (*set)(const struct xattr_handler *h, const struct mnt_idmap *idmap, struct dentry *dentry,
+		   struct inode *inode, const char *name, const void *value, size_t size, int flags);
 };
 
-ssize_t vfs_getxattr(const struct mnt_idmap *idmap, struct dentry *dentry, const char *name, void *value, size_t size);
+ssize_t vfs_getxattr(const struct mnt_idmap *idmap, struct dentry *dentry, const char *name, void *value,
+		     size_t size);
 ssize_t vfs_listxattr(struct dentry *dentry, char *list, size_t size);
 
-#define ACL_TYPE_ACCESS	 0x8000
+#define ACL_TYPE_ACCESS  0x8000
 #define ACL_TYPE_DEFAULT 0x4000
-#define ACL_USER_OBJ  0x01
-#define ACL_USER      0x02
-#define ACL_GROUP_OBJ 0x04
-#define ACL_GROUP     0x08
-#define ACL_MASK      0x10
-#define ACL_OTHER     0x20
+#define ACL_USER_OBJ     0x01
+#define ACL_USER         0x02
+#define ACL_GROUP_OBJ    0x04
+#define ACL_GROUP        0x08
+#define ACL_MASK         0x10
+#define ACL_OTHER        0x20
 
 struct posix_acl_entry {
 	u16 e_tag, e_perm;
@@ -40,8 +42,11 @@ struct posix_acl {
 int posix_acl_alloc(struct shale *machine, unsigned count, struct posix_acl **out) __must_check;
 void posix_acl_release(struct posix_acl *acl);
 int posix_acl_valid(const struct posix_acl *acl);
-int posix_acl_permission(const struct mnt_idmap *idmap, struct inode *inode, const struct posix_acl *acl, int want);
+int posix_acl_permission(const struct mnt_idmap *idmap, struct inode *inode, const struct posix_acl *acl,
+			 int want);
 // The wire form of system.posix_acl_access: version 2, entries sorted. Returns bytes, -ERANGE.
 ssize_t posix_acl_to_xattr(const struct posix_acl *acl, void *buffer, size_t size);
-int posix_acl_from_xattr(struct shale *machine, const void *value, size_t size, struct posix_acl **out) __must_check;
-int get_inode_acl(struct inode *inode, int type, struct posix_acl **out) __must_check; // cached, or through i_op; NULL when there is none
+int posix_acl_from_xattr(struct shale *machine, const void *value, size_t size,
+			 struct posix_acl **out) __must_check;
+int get_inode_acl(struct inode *inode, int type,
+		  struct posix_acl **out) __must_check; // cached, or through i_op; NULL when there is none

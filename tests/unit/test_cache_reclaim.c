@@ -1,7 +1,4 @@
-/* SPDX-License-Identifier: MIT */
-/*
- * The arena, the memory limit, reclaim, refault detection, shrinkers: row P2.
- */
+// The arena, the memory limit, reclaim, refault detection, shrinkers: row P2.
 #include "cache_fixture.h"
 
 #include "base/seq_file.h"

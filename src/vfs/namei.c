@@ -1,0 +1,197 @@
+// Whole walks from a name to a place: with references (user_path_at), to the parent of what is to be made or
+// removed, and with a lock-free end (lookup_then). Each tries lock-free first, then with references.
+
+#include "vfs/namei_internal.h"
+
+#include <errno.h>
+#include <string.h>
+
+// What every name must be before it is walked. The whole text is looked at, as the kernel does by copying it.
+int check_name(const char *name, unsigned flags)
+{
+	if (unlikely(!name))
+		return -EFAULT;
+	if (unlikely(!*name))
+		return flags & LOOKUP_EMPTY ? 0 : -ENOENT;
+	return unlikely(strnlen(name, PATH_MAX_) == PATH_MAX_) ? -ENAMETOOLONG : 0;
+}
+
+void nd_set(struct nameidata *nd, int dfd, const char *name)
+{
+	nd->path = (struct path){0};
+	nd->root.mnt = NULL;
+	nd->flags = nd->state = 0;
+	nd->depth = 0;
+	nd->total_link_count = 0;
+	nd->dir_uid = 0;
+	nd->dir_mode = 0;
+	nd->vfs = current->machine->vfs;
+	nd->name = name;
+	nd->dfd = dfd;
+}
+
+// The last component, then symlinks at the end. nd stands on the result, in either mode.
+static __always_inline int walk_to_end(struct nameidata *nd, unsigned flags)
+{
+	const char *text;
+	int err = path_init(nd, flags, &text);
+
+	while (!err && !(err = link_path_walk(text, nd))) {
+		// "name/" must be a directory, and a symlink there is followed.
+		if (nd->last_type == LAST_NORM && nd->last.name[nd->last.len])
+			nd->flags |= LOOKUP_FOLLOW | LOOKUP_DIRECTORY;
+		err = walk_component(nd, WALK_TRAILING, &text);
+		if (err || !text)
+			break;
+	}
+	return err;
+}
+
+// On success *path is referenced.
+int path_lookupat(struct nameidata *nd, unsigned flags, struct path *path)
+{
+	int err = walk_to_end(nd, flags);
+
+	if (!err)
+		err = complete_walk(nd);
+	if (!err && nd->flags & LOOKUP_DIRECTORY && !d_can_lookup(nd->path.dentry))
+		err = -ENOTDIR;
+	if (!err) {
+		*path = nd->path;
+		nd->path = (struct path){0};
+	}
+	terminate_walk(nd);
+	return err;
+}
+
+static int filename_lookup(int dfd, const char *name, unsigned flags, const struct path *root,
+			   struct path *path)
+{
+	struct nameidata nd;
+	int err = check_name(name, flags);
+
+	if (err)
+		return err;
+	for (unsigned mode = LOOKUP_RCU;; mode = 0) {
+		nd_set(&nd, dfd, name);
+		if (root) {
+			nd.root = *root;
+			nd.state = ND_ROOT_PRESET;
+		}
+		err = path_lookupat(&nd, flags | mode, path);
+		if (err != -ECHILD || !mode)
+			return err;
+	}
+}
+
+int user_path_at(int dfd, const char *name, unsigned lookup_flags, struct path *out)
+{
+	return filename_lookup(dfd, name, lookup_flags, NULL, out);
+}
+
+int vfs_path_lookup(const struct path *root, const char *name, unsigned lookup_flags, struct path *out)
+{
+	return filename_lookup(AT_FDCWD, name, lookup_flags, root, out);
+}
+
+int lookup_one_unlocked(struct dentry *base, const char *name, size_t len, struct dentry **out)
+{
+	struct qstr this = {.name = name, .len = (u32)len};
+	struct inode *dir = base->d_inode;
+	int err;
+
+	if (!len || memchr(name, '/', len) || (len <= 2 && !memcmp(name, "..", len)))
+		return -EACCES;
+	err = inode_permission(NULL, dir, MAY_EXEC);
+	if (err)
+		return err;
+	d_hash_name(base, &this);
+	if (READ_ONCE(base->d_flags) & DCACHE_OP_HASH) {
+		err = base->d_op->d_hash(base, &this);
+		if (err)
+			return err;
+	}
+	inode_lock_shared(dir);
+	err = lookup_in_dir(&this, base, 0, out);
+	inode_unlock_shared(dir);
+	return err;
+}
+
+int filename_parentat(struct nameidata *nd, int dfd, const char *name, unsigned flags, struct path *path)
+{
+	int err = check_name(name, 0);
+
+	if (err)
+		return err;
+	for (unsigned mode = LOOKUP_RCU;; mode = 0) {
+		const char *text;
+
+		nd_set(nd, dfd, name);
+		err = path_init(nd, flags | mode, &text);
+		if (!err)
+			err = link_path_walk(text, nd);
+		if (!err)
+			err = complete_walk(nd);
+		if (!err) {
+			*path = nd->path;
+			nd->path = (struct path){0};
+		}
+		terminate_walk(nd);
+		if (err != -ECHILD || !mode)
+			return err;
+	}
+}
+
+// The lock-free end: `end` runs where the walk stands, and counts if the world is still the same after it.
+static __always_inline int end_lock_free(struct nameidata *nd, walk_end_fn end, void *arg)
+{
+	struct dentry *dentry = nd->path.dentry;
+	int err;
+
+	if (unlikely(nd->flags & LOOKUP_DIRECTORY) && !d_can_lookup(dentry))
+		return -ECHILD; // the counted walk says what it is
+	err = end(&nd->path, nd->inode, true, arg);
+	if (unlikely(err == -ECHILD))
+		return err;
+	if (read_seqcount_retry(&dentry->d_seq, nd->seq) ||
+	    read_seqretry(&nd->vfs->mounts.mount_lock, nd->m_seq))
+		return -ECHILD;
+	d_mark_used(dentry);
+	terminate_walk(nd);
+	return err;
+}
+
+static int end_referenced(struct nameidata *nd, walk_end_fn end, void *arg)
+{
+	int err = complete_walk(nd);
+
+	if (!err && nd->flags & LOOKUP_DIRECTORY && !d_can_lookup(nd->path.dentry))
+		err = -ENOTDIR;
+	if (!err)
+		err = end(&nd->path, nd->inode, false, arg);
+	return err;
+}
+
+int lookup_then(int dfd, const char *name, unsigned lookup_flags, walk_end_fn end, void *arg)
+{
+	struct nameidata nd;
+	int err = check_name(name, lookup_flags);
+
+	if (unlikely(err))
+		return err;
+	for (unsigned mode = LOOKUP_RCU;; mode = 0) {
+		nd_set(&nd, dfd, name);
+		err = walk_to_end(&nd, lookup_flags | mode);
+		if (likely(!err)) {
+			if (likely((nd.flags & (LOOKUP_RCU | LOOKUP_IS_SCOPED)) == LOOKUP_RCU)) {
+				err = end_lock_free(&nd, end, arg);
+				if (likely(err != -ECHILD))
+					return err;
+			}
+			err = end_referenced(&nd, end, arg);
+		}
+		terminate_walk(&nd);
+		if (err != -ECHILD || !mode)
+			return err;
+	}
+}
