@@ -253,6 +253,7 @@ struct bio *bio_alloc_clone(struct block_device *bdev, struct bio *src, struct b
 	return bio;
 }
 
+// Both parts keep all flags: with PREFLUSH each waits for a flush of its own, which they can share.
 struct bio *bio_split(struct bio *bio, unsigned sectors, struct bio_set *set)
 {
 	struct bio *split;
@@ -261,8 +262,6 @@ struct bio *bio_split(struct bio *bio, unsigned sectors, struct bio_set *set)
 	split = bio_alloc_clone(bio->bi_bdev, bio, set);
 	split->bi_iter.bi_size = sectors << SECTOR_SHIFT;
 	bio_advance(bio, split->bi_iter.bi_size);
-	// A flush comes before all of the data: the first part carries it. FUA is for each part.
-	bio->bi_opf &= ~REQ_PREFLUSH;
 	return split;
 }
 
@@ -283,9 +282,7 @@ void bio_chain(struct bio *child, struct bio *parent)
 	BUG_ON(child->bi_end_io || child->bi_private);
 	child->bi_private = parent;
 	child->bi_end_io = bio_chain_endio;
-	// Written once, before the first child can end and look at it.
-	if (!(parent->bi_flags & BIO_CHAIN))
-		parent->bi_flags |= BIO_CHAIN;
+	bio_set_flag(parent, BIO_CHAIN);
 	atomic_inc(&parent->bi_remaining);
 }
 
@@ -294,7 +291,7 @@ void bio_endio(struct bio *bio)
 	for (;;) {
 		struct bio *parent;
 
-		if (bio->bi_flags & BIO_CHAIN) {
+		if (bio_flagged(bio, BIO_CHAIN)) {
 			if (!atomic_dec_and_test(&bio->bi_remaining))
 				return;
 			atomic_set(&bio->bi_remaining, 1);

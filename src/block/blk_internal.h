@@ -26,6 +26,15 @@
 #define BIO_CLONED    (1u << 2) // the vectors are somebody else's
 #define BIO_QUIET     (1u << 3)
 #define BIO_ACCOUNTED (1u << 4)
+// Only who owns the bio writes its flags, but children that end may look at them at the same time.
+static inline void bio_set_flag(struct bio *bio, u16 flag)
+{
+	WRITE_ONCE(bio->bi_flags, bio->bi_flags | flag);
+}
+static inline bool bio_flagged(const struct bio *bio, u16 flag)
+{
+	return READ_ONCE(bio->bi_flags) & flag;
+}
 
 // rq_flags
 #define RQF_STARTED     (1u << 0) // the driver has seen it

@@ -65,13 +65,13 @@ static int bio_check(struct bio *bio)
 	const struct queue_limits *limits = &bdev->bd_queue->limits;
 	int ret;
 
-	if (!(bio->bi_flags & BIO_REMAPPED)) {
+	if (!bio_flagged(bio, BIO_REMAPPED)) {
 		ret = bio_check_read_only(bio);
 		ret = ret ? ret : bio_check_eod(bio);
 		if (unlikely(ret))
 			return ret;
 		bio->bi_iter.bi_sector += bdev->bd_start_sect;
-		bio->bi_flags |= BIO_REMAPPED;
+		bio_set_flag(bio, BIO_REMAPPED);
 	}
 	ret = bio_check_op(bio, limits);
 	if (unlikely(ret))

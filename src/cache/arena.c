@@ -1,12 +1,15 @@
-// The buddy allocator of folios. See arena.h for what it is.
-//
-// A free run of 2^order pages is represented by the descriptor of its first page: arena_state FREE, its
-// order, and how many of its pages the host may still hold (nr_resident). Runs that were never used are not
-// on any list: `fresh` counts them up in units of the largest order, so that neither memory nor descriptors
-// of an unused machine are touched.
-//
-// Locks: arena->lock guards the free lists, arena_state, `fresh` and the order of free runs; a shard's lock
-// guards its cache. Order: shard, then arena. Bytes of free folios are poisoned under address sanitizer.
+/* SPDX-License-Identifier: MIT */
+/*
+ * The buddy allocator of folios. See arena.h for what it is.
+ *
+ * A free run of 2^order pages is represented by the descriptor of its first page: arena_state FREE, its
+ * order, and how many of its pages the host may still hold (nr_resident). Runs that were never used are not
+ * on any list: `fresh` counts them up in units of the largest order, so that neither memory nor descriptors
+ * of an unused machine are touched.
+ *
+ * Locks: arena->lock guards the free lists, arena_state, `fresh` and the order of free runs; a shard's lock
+ * guards its cache. Order: shard, then arena. Bytes of free folios are poisoned under address sanitizer.
+ */
 #include "cache/arena.h"
 
 #include "base/alloc.h"

@@ -1,11 +1,15 @@
-// The arena: where the bytes of folios come from. Anonymous address space for the machine's memory limit is
-// reserved once; the descriptors (struct folio, one a page) lie in an array beside it and are type-stable:
-// they are never unmapped while the machine lives.
-//
-// A buddy allocator of orders 0..9 (4 KiB to 2 MiB, naturally aligned) under one lock, with small caches of
-// the lower orders for each shard in front of it, so that threads hardly meet. Free runs keep their memory
-// (they are "resident") until arena_trim() gives it back to the host, largest first.
-#pragma once
+/* SPDX-License-Identifier: MIT */
+/*
+ * The arena: where the bytes of folios come from. Anonymous address space for the machine's memory limit is
+ * reserved once; the descriptors (struct folio, one a page) lie in an array beside it and are type-stable:
+ * they are never unmapped while the machine lives.
+ *
+ * A buddy allocator of orders 0..9 (4 KiB to 2 MiB, naturally aligned) under one lock, with small caches of
+ * the lower orders for each shard in front of it, so that threads hardly meet. Free runs keep their memory
+ * (they are "resident") until arena_trim() gives it back to the host, largest first.
+ */
+#ifndef SHALE_CACHE_ARENA_H
+#define SHALE_CACHE_ARENA_H
 
 #include "cache/folio.h"
 
@@ -40,3 +44,5 @@ static inline void folio_set_arena(struct folio *folio, struct arena *arena)
 	WRITE_ONCE(folio->mapping, (struct address_space *)((uintptr_t)arena | 1));
 }
 struct shale *arena_machine(const struct arena *arena);
+
+#endif

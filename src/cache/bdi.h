@@ -1,7 +1,11 @@
-// A backing device as the cache sees it: how far to read ahead for what lies on it. One for each disk, shared
-// by the mappings of its files (mapping->bdi); whoever registers the disk owns it. Fields may change while in
-// use; they are read relaxed.
-#pragma once
+/* SPDX-License-Identifier: MIT */
+/*
+ * A backing device as the cache sees it: how far to read ahead for what lies on it. One for each disk,
+ * shared by the mappings of its files (mapping->bdi); whoever registers the disk owns it. Fields may change
+ * while in use; they are read relaxed.
+ */
+#ifndef SHALE_CACHE_BDI_H
+#define SHALE_CACHE_BDI_H
 
 #include "base/compiler.h"
 
@@ -16,3 +20,5 @@ struct backing_dev_info {
 
 // The defaults: VM_READAHEAD_PAGES, BDI_IO_PAGES.
 void bdi_init(struct backing_dev_info *bdi, const char *name);
+
+#endif

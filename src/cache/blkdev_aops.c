@@ -1,7 +1,10 @@
-// How the page cache of a block device is filled: the file is the device, so a page's place is its position.
-// Folios without buffer heads are read whole, runs of them in one bio; where heads exist already (metadata
-// was read there), the blocks that are missing are read one by one. What lies past the end of the device in
-// the last folio is zeroes.
+/* SPDX-License-Identifier: MIT */
+/*
+ * How the page cache of a block device is filled: the file is the device, so a page's place is its position.
+ * Folios without buffer heads are read whole, runs of them in one bio; where heads exist already (metadata
+ * was read there), the blocks that are missing are read one by one. What lies past the end of the device in
+ * the last folio is zeroes.
+ */
 #include "cache/buffer_internal.h"
 #include "cache/cache_internal.h"
 #include "cache/folio_bio.h"

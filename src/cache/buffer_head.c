@@ -1,9 +1,12 @@
-// Buffer heads: see buffer_head.h. This file makes and finds them, and reads and verifies single blocks;
-// blkdev_aops.c reads whole folios.
-//
-// The heads of a folio are one array, made under the folio lock and published in folio->private; who holds a
-// reference to the folio may use them, and they are freed with the folio's last reference. BH_Lock guards
-// reading and verifying a block; "verified by whom" is also read without it, see buffer_verified().
+/* SPDX-License-Identifier: MIT */
+/*
+ * Buffer heads: see buffer_head.h. This file makes and finds them, and reads and verifies single blocks;
+ * blkdev_aops.c reads whole folios.
+ *
+ * The heads of a folio are one array, made under the folio lock and published in folio->private; who holds a
+ * reference to the folio may use them, and they are freed with the folio's last reference. BH_Lock guards
+ * reading and verifying a block; "verified by whom" is also read without it, see buffer_verified().
+ */
 #include "cache/cache_internal.h"
 #include "cache/buffer_internal.h"
 #include "cache/filemap_internal.h"

@@ -1,12 +1,16 @@
-// Buffer heads: the metadata of a file system, block by block, in the page cache of its device. Each block
-// that is read passes the verifier of its kind once; the head remembers which verifier and for which owner,
-// so that a cached block is not verified (nor checksummed) again.
-//
-// A buffer_head belongs to its folio (private) and lives while the folio does; so a reference to it is one to
-// its folio, and brelse() drops that: no count of its own. The content is guarded by its user (a journal, an
-// inode's lock); b_state bits are atomic. The heads of a folio are made under its lock, all at once, as an
-// array in the order of their blocks.
-#pragma once
+/* SPDX-License-Identifier: MIT */
+/*
+ * Buffer heads: the metadata of a file system, block by block, in the page cache of its device. Each block
+ * that is read passes the verifier of its kind once; the head remembers which verifier and for which owner,
+ * so that a cached block is not verified (nor checksummed) again.
+ *
+ * A buffer_head belongs to its folio (private) and lives while the folio does; so a reference to it is one
+ * to its folio, and brelse() drops that: no count of its own. The content is guarded by its user (a journal,
+ * an inode's lock); b_state bits are atomic. The heads of a folio are made under its lock, all at once, as
+ * an array in the order of their blocks.
+ */
+#ifndef SHALE_CACHE_BUFFER_HEAD_H
+#define SHALE_CACHE_BUFFER_HEAD_H
 
 #include "block/blk.h"
 #include "cache/folio.h"
@@ -78,3 +82,5 @@ static inline bool buffer_uptodate(const struct buffer_head *bh)
 }
 // a_ops of a device's own mapping, used by the bdev file system: the mapping's host is its block_device.
 extern const struct address_space_operations blkdev_buffer_aops;
+
+#endif

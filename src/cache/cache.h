@@ -1,10 +1,14 @@
-// The cache of one machine: its arena, its memory limit, the LRU lists, reclaim. What other floors need of it
-// as a whole.
-//
-// Everything that grows with use counts against the machine's limit: folios by the arena, slab objects by
-// base/alloc.h. Over the low mark a work item reclaims in the background; at the limit callers reclaim
-// themselves, then wait; nothing is lost.
-#pragma once
+/* SPDX-License-Identifier: MIT */
+/*
+ * The cache of one machine: its arena, its memory limit, the LRU lists, reclaim. What other floors need of
+ * it as a whole.
+ *
+ * Everything that grows with use counts against the machine's limit: folios by the arena, slab objects by
+ * base/alloc.h. Over the low mark a work item reclaims in the background; at the limit callers reclaim
+ * themselves, then wait; nothing is lost.
+ */
+#ifndef SHALE_CACHE_CACHE_H
+#define SHALE_CACHE_CACHE_H
 
 #include "base/atomic.h"
 #include "base/compiler.h"
@@ -43,3 +47,5 @@ void drop_caches(struct shale *machine);
 void cache_show_vmstat(
 	struct shale *machine,
 	struct seq_file *m); // counters with Linux's names: workingset_refault_file, pgscan_direct, ...
+
+#endif

@@ -1,10 +1,14 @@
-// What the files of the cache share: the machine's part, counters, and the steps between index, LRU lists and
-// reclaim.
-//
-// Lock order, outermost first: mapping->invalidate_lock, folio lock, i_pages.xa_lock, shadow_lock | lru_lock
-// | a shard's lock | arena's locks. lru shards and lru_lock: shard first. Completions take the xa_lock never,
-// only folio and ifs state.
-#pragma once
+/* SPDX-License-Identifier: MIT */
+/*
+ * What the files of the cache share: the machine's part, counters, and the steps between index, LRU lists
+ * and reclaim.
+ *
+ * Lock order, outermost first: mapping->invalidate_lock, folio lock, i_pages.xa_lock, shadow_lock | lru_lock
+ * | a shard's lock | arena's locks. lru shards and lru_lock: shard first. Completions take the xa_lock
+ * never, only folio and ifs state.
+ */
+#ifndef SHALE_CACHE_CACHE_INTERNAL_H
+#define SHALE_CACHE_CACHE_INTERNAL_H
 
 #include "base/alloc.h"
 #include "base/machine.h"
@@ -168,3 +172,5 @@ void cache_trim(struct cache_machine *cache);
 int buffer_init(struct cache_machine *cache) __must_check;
 void buffer_exit(struct cache_machine *cache);
 void folio_free_buffers(struct folio *folio);
+
+#endif

@@ -1,9 +1,12 @@
-// The index of a mapping: finding, adding and removing folios.
-//
-// Lookup is lock-free: under RCU the entry is loaded, a reference taken if the count is not zero, and the
-// entry loaded again; a folio that left the index in between is dropped and the lookup repeated. Changes hold
-// i_pages.xa_lock. The index holds one reference for each folio; who evicts must freeze the count at "index
-// and me", so that a concurrent lookup either came first and makes the freeze fail, or fails itself.
+/* SPDX-License-Identifier: MIT */
+/*
+ * The index of a mapping: finding, adding and removing folios.
+ *
+ * Lookup is lock-free: under RCU the entry is loaded, a reference taken if the count is not zero, and the
+ * entry loaded again; a folio that left the index in between is dropped and the lookup repeated. Changes
+ * hold i_pages.xa_lock. The index holds one reference for each folio; who evicts must freeze the count at
+ * "index and me", so that a concurrent lookup either came first and makes the freeze fail, or fails itself.
+ */
 #include "cache/cache_internal.h"
 #include "cache/filemap_internal.h"
 

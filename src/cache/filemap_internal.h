@@ -1,5 +1,9 @@
-// Between the files of the data path: looking up folios one by one and in batches.
-#pragma once
+/* SPDX-License-Identifier: MIT */
+/*
+ * Between the files of the data path: looking up folios one by one and in batches.
+ */
+#ifndef SHALE_CACHE_FILEMAP_INTERNAL_H
+#define SHALE_CACHE_FILEMAP_INTERNAL_H
 
 #include "cache/folio.h"
 
@@ -21,3 +25,5 @@ void filemap_get_read_batch(struct address_space *mapping, pgoff_t index, pgoff_
 // Adds the folios from *start to end, gaps or not, and moves *start past the last.
 void filemap_get_folios(struct address_space *mapping, pgoff_t *start, pgoff_t end,
 			struct folio_batch *batch);
+
+#endif

@@ -1,10 +1,13 @@
-// Reading through the page cache: filemap_read and what it does for folios that are missing or not filled
-// yet.
-//
-// A folio that is in the index and up to date is copied from under a reference alone; the size is read after
-// the flag, so that what lies past the end of file is never shown. Filling holds the mapping's
-// invalidate_lock shared, so that nothing fills behind a truncation, and the folio lock, which the end of the
-// read gives back.
+/* SPDX-License-Identifier: MIT */
+/*
+ * Reading through the page cache: filemap_read and what it does for folios that are missing or not filled
+ * yet.
+ *
+ * A folio that is in the index and up to date is copied from under a reference alone; the size is read after
+ * the flag, so that what lies past the end of file is never shown. Filling holds the mapping's
+ * invalidate_lock shared, so that nothing fills behind a truncation, and the folio lock, which the end of
+ * the read gives back.
+ */
 #include "cache/cache_internal.h"
 #include "cache/filemap_internal.h"
 

@@ -1,8 +1,11 @@
-// Folios: getting and freeing them, their lock, and waiting for it.
-//
-// The lock is a bit of `flags`; who has to wait sets PG_waiters first and sleeps on the machine's hashed
-// queue for the flags word, so that unlocking a folio that nobody waits for touches no queue. PG_waiters
-// stays set once it was needed: it costs a look at the queue, and goes when the folio is freed.
+/* SPDX-License-Identifier: MIT */
+/*
+ * Folios: getting and freeing them, their lock, and waiting for it.
+ *
+ * The lock is a bit of `flags`; who has to wait sets PG_waiters first and sleeps on the machine's hashed
+ * queue for the flags word, so that unlocking a folio that nobody waits for touches no queue. PG_waiters
+ * stays set once it was needed: it costs a look at the queue, and goes when the folio is freed.
+ */
 #include "cache/cache_internal.h"
 
 static unsigned long *folio_flags(struct folio *folio)

@@ -1,11 +1,15 @@
-// A folio: a naturally aligned run of 2^order pages (4 KiB to 2 MiB) of one mapping, with one reference
-// count, one set of flags, one place on the LRU. Descriptors lie in an array beside the arena and are
-// type-stable: a lock-free reader may look at a stale one, takes a reference with folio_try_get() and then
-// checks that the index still points at it.
-//
-// Who holds what: the index (page cache) holds one reference for the folio; each user one. The folio lock
-// (PG_locked) guards filling, truncation, private.
-#pragma once
+/* SPDX-License-Identifier: MIT */
+/*
+ * A folio: a naturally aligned run of 2^order pages (4 KiB to 2 MiB) of one mapping, with one reference
+ * count, one set of flags, one place on the LRU. Descriptors lie in an array beside the arena and are type-
+ * stable: a lock-free reader may look at a stale one, takes a reference with folio_try_get() and then checks
+ * that the index still points at it.
+ *
+ * Who holds what: the index (page cache) holds one reference for the folio; each user one. The folio lock
+ * (PG_locked) guards filling, truncation, private.
+ */
+#ifndef SHALE_CACHE_FOLIO_H
+#define SHALE_CACHE_FOLIO_H
 
 #include "cache/mapping.h"
 
@@ -155,3 +159,5 @@ static inline void *folio_detach_private(struct folio *folio)
 	WRITE_ONCE(folio->private, NULL);
 	return state;
 }
+
+#endif

@@ -1,4 +1,7 @@
-// See folio_bio.h.
+/* SPDX-License-Identifier: MIT */
+/*
+ * See folio_bio.h.
+ */
 #include "cache/folio_bio.h"
 
 #include "base/alloc.h"

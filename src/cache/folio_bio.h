@@ -1,8 +1,12 @@
-// A read of a run of folios: one bio for a range of a mapping that is contiguous on the device. The folios
-// are in the index, locked by the reader; when the bio ends, each is found again by its index and its
-// provider told which part of it has come, or not. Nobody but the completion touches a folio_bio after it was
-// submitted.
-#pragma once
+/* SPDX-License-Identifier: MIT */
+/*
+ * A read of a run of folios: one bio for a range of a mapping that is contiguous on the device. The folios
+ * are in the index, locked by the reader; when the bio ends, each is found again by its index and its
+ * provider told which part of it has come, or not. Nobody but the completion touches a folio_bio after it
+ * was submitted.
+ */
+#ifndef SHALE_CACHE_FOLIO_BIO_H
+#define SHALE_CACHE_FOLIO_BIO_H
 
 #include "block/blk.h"
 #include "cache/folio.h"
@@ -22,3 +26,5 @@ int folio_bio_alloc(struct block_device *bdev, sector_t sector, blk_opf_t opf, u
 bool folio_bio_add(struct folio_bio *fb, struct block_device *bdev, sector_t sector, struct folio *folio,
 		   size_t offset, size_t len);
 void folio_bio_submit(struct folio_bio *fb); // NULL: nothing
+
+#endif

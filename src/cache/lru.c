@@ -1,9 +1,12 @@
-// The LRU lists: inactive (seen once) and active (seen again) file pages, newest at the head.
-//
-// Folios come in through small batches, one for each shard, so that lru_lock is taken once for many.
-// PG_active says which list a folio belongs on; marking it accessed only sets bits, and reclaim moves the
-// folio when it meets it: so the hot path takes no lock and writes nothing at all to a folio that is
-// referenced and active. folio->lru_list says which list it is on, with PG_lru: both change under lru_lock.
+/* SPDX-License-Identifier: MIT */
+/*
+ * The LRU lists: inactive (seen once) and active (seen again) file pages, newest at the head.
+ *
+ * Folios come in through small batches, one for each shard, so that lru_lock is taken once for many.
+ * PG_active says which list a folio belongs on; marking it accessed only sets bits, and reclaim moves the
+ * folio when it meets it: so the hot path takes no lock and writes nothing at all to a folio that is
+ * referenced and active. folio->lru_list says which list it is on, with PG_lru: both change under lru_lock.
+ */
 #include "cache/cache_internal.h"
 
 #include <string.h>

@@ -1,10 +1,14 @@
-// The page cache seen from above: an `address_space` (mapping) is the cached content of one file or device,
-// an index from page offset to folio, with the operations that fill it and write it. It does not know what an
-// inode is: the provider embeds it and reaches its own object with container_of or `host`.
-//
-// i_pages is read without locks (RCU); changed under its xa_lock. `size` is the file's size (i_size) and is
-// read relaxed.
-#pragma once
+/* SPDX-License-Identifier: MIT */
+/*
+ * The page cache seen from above: an `address_space` (mapping) is the cached content of one file or device,
+ * an index from page offset to folio, with the operations that fill it and write it. It does not know what
+ * an inode is: the provider embeds it and reaches its own object with container_of or `host`.
+ *
+ * i_pages is read without locks (RCU); changed under its xa_lock. `size` is the file's size (i_size) and is
+ * read relaxed.
+ */
+#ifndef SHALE_CACHE_MAPPING_H
+#define SHALE_CACHE_MAPPING_H
 
 #include "base/atomic.h"
 #include "base/errseq.h"
@@ -132,3 +136,5 @@ void page_cache_async_ra(struct readahead_control *rac, struct folio *folio, uns
 // tools).
 void force_page_cache_readahead(struct address_space *mapping, struct file_ra_state *ra, pgoff_t index,
 				unsigned long nr_pages);
+
+#endif

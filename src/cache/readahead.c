@@ -1,20 +1,22 @@
-// Readahead: reading what a sequential reader will want next, before it asks.
-//
-// The state of a file is its current window [start, start + size), in pages, of which the last async_size are
-// ahead of the reader. The folio where those begin bears PG_readahead: a reader who comes there starts the
-// next window, larger than the last, while it still has data to copy. So a steady reader never waits.
-//
-//	ondemand_readahead	what a miss means: the start of the file or a large read (first window), the
-// index that was expected (next 				window), a run of cached pages before it (an
-// interleaved stream whose state was lost: a window by the length of 				that run), or
-// none of these (a random read: just that) 	page_cache_async_ra	a marker was met: of this window (next
-// window) or of another stream (what comes after its cached run)
-//	page_cache_ra_order	fills the window with folios, larger ones as the stream goes on, aligned and
-// within the file; read_pages 				hands them to the provider under a plug
-//
-// The state belongs to the open file. Threads that share one race on it: each works on a copy, stored back
-// field by field; the worst is a poor guess. Folios are added and filled under invalidate_lock shared.
-// Nothing here fails: what cannot be had is read on demand.
+/* SPDX-License-Identifier: MIT */
+/*
+ * Readahead: reading what a sequential reader will want next, before it asks.
+ *
+ * The state of a file is its current window [start, start + size), in pages, of which the last async_size
+ * are ahead of the reader. The folio where those begin bears PG_readahead: a reader who comes there starts
+ * the next window, larger than the last, while it still has data to copy. So a steady reader never waits.
+ *
+ * ondemand_readahead decides what a miss means: the start of the file or a large read (first window), the
+ * index that was expected (next window), a run of cached pages before it, which shows an interleaved stream
+ * whose state was lost (a window by the length of that run), or none of these (a random read: just that).
+ * page_cache_async_ra has met a marker, of this window (next window) or of another stream (what comes after
+ * its cached run). page_cache_ra_order fills the window with folios, larger ones as the stream goes on,
+ * aligned and within the file; read_pages hands them to the provider under a plug.
+ *
+ * The state belongs to the open file. Threads that share one race on it: each works on a copy, stored back
+ * field by field; the worst is a poor guess. Folios are added and filled under invalidate_lock shared.
+ * Nothing here fails: what cannot be had is read on demand.
+ */
 #include "cache/cache_internal.h"
 #include "cache/filemap_internal.h"
 

@@ -1,9 +1,12 @@
-// Taking folios out of a mapping: truncation (they go, whoever uses them), invalidation (clean and unused
-// ones only), and the view of what is cached as data and holes.
-//
-// Truncation waits for each folio's lock, so for reads under way; who still holds a reference keeps the
-// memory, no longer part of any file. The caller holds invalidate_lock exclusive, or is the last user of the
-// mapping.
+/* SPDX-License-Identifier: MIT */
+/*
+ * Taking folios out of a mapping: truncation (they go, whoever uses them), invalidation (clean and unused
+ * ones only), and the view of what is cached as data and holes.
+ *
+ * Truncation waits for each folio's lock, so for reads under way; who still holds a reference keeps the
+ * memory, no longer part of any file. The caller holds invalidate_lock exclusive, or is the last user of the
+ * mapping.
+ */
 #include "cache/cache_internal.h"
 #include "cache/filemap_internal.h"
 

@@ -1,17 +1,20 @@
-// Reclaim: finding memory to free when the machine comes near its limit.
-//
-// Between the low and the high mark a work item (Linux's kswapd) reclaims in the background; a caller who
-// would pass the limit reclaims directly, and when that finds nothing, waits a while for others to finish
-// before it is told -ENOMEM.
-//
-// A pass goes over the lists with rising priority: priority p looks at 1/2^p of the inactive list and of each
-// shrinker's objects, so that pages and objects shrink in proportion. Inactive folios that were marked active
-// in the meantime move to the active list; the rest are evicted and leave a shadow behind (workingset.c). The
-// active list gives its oldest to the inactive one when that is short. A folio that is locked, dirty, under
-// writeback or in use stays.
-//
-// Nothing is held during a pass but the shrinker list (shared); PF_MEMALLOC in current->alloc_flags keeps a
-// pass from starting another.
+/* SPDX-License-Identifier: MIT */
+/*
+ * Reclaim: finding memory to free when the machine comes near its limit.
+ *
+ * Between the low and the high mark a work item (Linux's kswapd) reclaims in the background; a caller who
+ * would pass the limit reclaims directly, and when that finds nothing, waits a while for others to finish
+ * before it is told -ENOMEM.
+ *
+ * A pass goes over the lists with rising priority: priority p looks at 1/2^p of the inactive list and of
+ * each shrinker's objects, so that pages and objects shrink in proportion. Inactive folios that were marked
+ * active in the meantime move to the active list; the rest are evicted and leave a shadow behind
+ * (workingset.c). The active list gives its oldest to the inactive one when that is short. A folio that is
+ * locked, dirty, under writeback or in use stays.
+ *
+ * Nothing is held during a pass but the shrinker list (shared); PF_MEMALLOC in current->alloc_flags keeps a
+ * pass from starting another.
+ */
 #include "cache/cache_internal.h"
 
 #define DEF_PRIORITY    12

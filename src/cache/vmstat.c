@@ -1,6 +1,9 @@
-// The counters of the cache, and the machine's part as a whole: made by cache_init, freed by cache_exit.
-//
-// Each shard of threads adds to counters of its own; a reader sums them up. Owner: the machine.
+/* SPDX-License-Identifier: MIT */
+/*
+ * The counters of the cache, and the machine's part as a whole: made by cache_init, freed by cache_exit.
+ *
+ * Each shard of threads adds to counters of its own; a reader sums them up. Owner: the machine.
+ */
 #include "cache/cache_internal.h"
 
 #include "base/seq_file.h"

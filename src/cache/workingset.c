@@ -1,15 +1,18 @@
-// Refault detection. When reclaim takes a folio, a value entry (shadow) stays at its place in the index: the
-// time of eviction, on a clock that counts pages evicted and activated (nonresident_age). When the folio is
-// read again, the difference of the clock is the number of pages that a longer inactive list would have had
-// to hold; if that is at most the active list, the folio would have been used again while the active pages
-// were not: it becomes active at once.
-//
-// Shadows cost index nodes. One that is older than all memory can never activate anything; reclaim sweeps
-// such away (a shrinker's work, here for the cache's own mappings): mappings that have shadows stand on a
-// list of the machine, and are visited in turns, a piece at a time.
-//
-// Locks: i_pages.xa_lock guards a mapping's shadows, their count and cursor; shadow_lock, inside it, the list
-// of mappings and `sweeping`. A mapping is not destroyed while it is being swept.
+/* SPDX-License-Identifier: MIT */
+/*
+ * Refault detection. When reclaim takes a folio, a value entry (shadow) stays at its place in the index: the
+ * time of eviction, on a clock that counts pages evicted and activated (nonresident_age). When the folio is
+ * read again, the difference of the clock is the number of pages that a longer inactive list would have had
+ * to hold; if that is at most the active list, the folio would have been used again while the active pages
+ * were not: it becomes active at once.
+ *
+ * Shadows cost index nodes. One that is older than all memory can never activate anything; reclaim sweeps
+ * such away (a shrinker's work, here for the cache's own mappings): mappings that have shadows stand on a
+ * list of the machine, and are visited in turns, a piece at a time.
+ *
+ * Locks: i_pages.xa_lock guards a mapping's shadows, their count and cursor; shadow_lock, inside it, the
+ * list of mappings and `sweeping`. A mapping is not destroyed while it is being swept.
+ */
 #include "cache/cache_internal.h"
 
 #define SWEEP_SLOTS 1024 // entries looked at in one hold of the xa_lock

@@ -1,15 +1,18 @@
-// Filling folios of a file: iomap_read_folio for one, iomap_readahead for a run, over the mappings of the
-// range.
-//
-// A piece is a part of a folio that one mapping covers. Holes and unwritten pieces are zeroed at once; mapped
-// ones go into bios that join pieces which follow each other in the file and on the device, over folios and
-// mappings. A folio that one piece covers needs no state: the end of its bio is the end of its read. Others
-// get a struct iomap_folio_state on folio->private: which blocks are up to date, and how many pieces are on
-// their way. It goes away when the folio is complete; after an error it stays, so that only what is missing
-// is read again.
-//
-// The folio lock guards the making and the freeing of the state; completions set bits and count down without
-// locks, and the last one ends the folio's read.
+/* SPDX-License-Identifier: MIT */
+/*
+ * Filling folios of a file: iomap_read_folio for one, iomap_readahead for a run, over the mappings of the
+ * range.
+ *
+ * A piece is a part of a folio that one mapping covers. Holes and unwritten pieces are zeroed at once;
+ * mapped ones go into bios that join pieces which follow each other in the file and on the device, over
+ * folios and mappings. A folio that one piece covers needs no state: the end of its bio is the end of its
+ * read. Others get a struct iomap_folio_state on folio->private: which blocks are up to date, and how many
+ * pieces are on their way. It goes away when the folio is complete; after an error it stays, so that only
+ * what is missing is read again.
+ *
+ * The folio lock guards the making and the freeing of the state; completions set bits and count down without
+ * locks, and the last one ends the folio's read.
+ */
 #include "iomap/iomap.h"
 
 #include "base/alloc.h"

@@ -1,9 +1,12 @@
-// Direct reads: from the device into the caller's memory, past the page cache.
-//
-// Each mapping gives bios of its own, submitted under one plug; the caller waits for all of them. Position,
-// length and memory must be aligned to the device's logical block. What the page cache holds dirty is written
-// out first, so that both ways read the same. The count of bios on their way includes one for the submitter;
-// the last to finish completes `done`.
+/* SPDX-License-Identifier: MIT */
+/*
+ * Direct reads: from the device into the caller's memory, past the page cache.
+ *
+ * Each mapping gives bios of its own, submitted under one plug; the caller waits for all of them. Position,
+ * length and memory must be aligned to the device's logical block. What the page cache holds dirty is
+ * written out first, so that both ways read the same. The count of bios on their way includes one for the
+ * submitter; the last to finish completes `done`.
+ */
 #include "iomap/iomap.h"
 
 #include "base/alloc.h"

@@ -1,5 +1,8 @@
-// Extent listing (FS_IOC_FIEMAP) over mappings. One extent is held back, since the last one bears a flag that
-// is known only then.
+/* SPDX-License-Identifier: MIT */
+/*
+ * Extent listing (FS_IOC_FIEMAP) over mappings. One extent is held back, since the last one bears a flag
+ * that is known only then.
+ */
 #include "iomap/iomap.h"
 
 #include <linux/fiemap.h>

@@ -1,7 +1,11 @@
-// iomap: the one question that the data path asks a file system: "what lies at this range of this file?"
-// Buffered reads, readahead, direct reads, seeks for data and holes, and extent listing are all written once,
-// over the answers. No file system is known here.
-#pragma once
+/* SPDX-License-Identifier: MIT */
+/*
+ * iomap: the one question that the data path asks a file system: "what lies at this range of this file?"
+ * Buffered reads, readahead, direct reads, seeks for data and holes, and extent listing are all written
+ * once, over the answers. No file system is known here.
+ */
+#ifndef SHALE_IOMAP_IOMAP_H
+#define SHALE_IOMAP_IOMAP_H
 
 #include "vfs/inode.h"
 #include "vfs/file.h"
@@ -69,3 +73,5 @@ s64 iomap_seek_data(struct inode *inode, s64 offset, const struct iomap_ops *ops
 struct fiemap_extent_info;
 int iomap_fiemap(struct inode *inode, struct fiemap_extent_info *fi, u64 start, u64 len,
 		 const struct iomap_ops *ops);
+
+#endif

@@ -1,4 +1,7 @@
-// The iterator: asks the file system for one mapping after another until the range is done.
+/* SPDX-License-Identifier: MIT */
+/*
+ * The iterator: asks the file system for one mapping after another until the range is done.
+ */
 #include "iomap/iomap.h"
 
 u64 iomap_length(const struct iomap_iter *iter)

@@ -1,5 +1,8 @@
-// SEEK_HOLE and SEEK_DATA over mappings. What the file system reserved but never wrote (unwritten, delayed)
-// holds data as far as the page cache holds some.
+/* SPDX-License-Identifier: MIT */
+/*
+ * SEEK_HOLE and SEEK_DATA over mappings. What the file system reserved but never wrote (unwritten, delayed)
+ * holds data as far as the page cache holds some.
+ */
 #include "iomap/iomap.h"
 
 // In this mapping: *found and its offset, or the bytes to go on by.

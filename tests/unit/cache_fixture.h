@@ -1,7 +1,11 @@
-// What the tests of the cache share: a machine with a memory limit, and files made up on the spot: each word
-// of such a file is a function of the file's number and its place. The provider fills folios at once, or
-// later from a work item, as a device would; it can be told to fail, and it remembers what was asked of it.
-#pragma once
+/* SPDX-License-Identifier: MIT */
+/*
+ * What the tests of the cache share: a machine with a memory limit, and files made up on the spot: each word
+ * of such a file is a function of the file's number and its place. The provider fills folios at once, or
+ * later from a work item, as a device would; it can be told to fail, and it remembers what was asked of it.
+ */
+#ifndef SHALE_TEST_CACHE_FIXTURE_H
+#define SHALE_TEST_CACHE_FIXTURE_H
 
 #include "base_machine.h"
 
@@ -181,3 +185,5 @@ static inline unsigned long arena_in_folios(struct shale *machine)
 	arena_drain(machine->cache->arena);
 	return arena_used(machine->cache->arena);
 }
+
+#endif

@@ -1,4 +1,7 @@
-// Reading through the page cache, readahead and its windows, invalidation, errors: rows P2 and P3.
+/* SPDX-License-Identifier: MIT */
+/*
+ * Reading through the page cache, readahead and its windows, invalidation, errors: rows P2 and P3.
+ */
 #include "cache_fixture.h"
 
 static void expect_read(struct fake_file *f, u64 pos, size_t len)

@@ -1,4 +1,7 @@
-// The arena, the memory limit, reclaim, refault detection, shrinkers: row P2.
+/* SPDX-License-Identifier: MIT */
+/*
+ * The arena, the memory limit, reclaim, refault detection, shrinkers: row P2.
+ */
 #include "cache_fixture.h"
 
 #include "base/seq_file.h"

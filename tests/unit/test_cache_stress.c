@@ -1,6 +1,9 @@
-// Readers beside truncation, invalidation and reclaim under a tiny limit, on threads and, repeatably, on
-// fibers: row P2 ("up-to-date and truncation races"). SHALE_STRESS_SECONDS makes the threads go on for longer
-// than the second that they take by default.
+/* SPDX-License-Identifier: MIT */
+/*
+ * Readers beside truncation, invalidation and reclaim under a tiny limit, on threads and, repeatably, on
+ * fibers: row P2 ("up-to-date and truncation races"). SHALE_STRESS_SECONDS makes the threads go on for
+ * longer than the second that they take by default.
+ */
 #include "cache_fixture.h"
 
 #include "base/hash.h"
