@@ -77,11 +77,17 @@ static s64 call_once(struct io_req *req)
 
 void io_req_call(struct io_req *req)
 {
+	struct shale *machine = req->file->engine->machine;
 	s64 result;
 
 	req->by_calls = true;
+	/* A worker that blocks in the host does not count as running: others go on. */
+	if (!machine_single(machine))
+		worker_sleeping(machine);
 	do
 		result = call_once(req);
 	while (io_req_again(req, result));
+	if (!machine_single(machine))
+		worker_waking(machine);
 	io_req_end(req, result);
 }

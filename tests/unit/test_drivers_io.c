@@ -7,8 +7,13 @@
 #include "base_machine.h"
 
 #include <fcntl.h>
+#include <linux/filter.h>
+#include <linux/seccomp.h>
 #include <stdio.h>
+#include <sys/prctl.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include "drivers/io_ring_internal.h"
@@ -330,6 +335,44 @@ static void test_ring_is_confined(void **state)
 	setup_stop(&s);
 }
 
+/* In a process of its own, where a filter lets the kernel refuse io_uring with that error. */
+static void without_ring(int error)
+{
+	struct sock_filter code[] = {
+		BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, nr)),
+		BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, SYS_io_uring_setup, 0, 1),
+		BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ERRNO | error),
+		BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW),
+	};
+	struct sock_fprog program = {.len = ARRAY_SIZE(code), .filter = code};
+	struct setup s;
+
+	assert_int_equal(prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0), 0);
+	assert_int_equal(prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &program), 0);
+	setup_start(&s, 2, IO_AUTO);
+	assert_null(s.machine->io->ring);
+	one_prepare(&s, &s.reqs[0], IO_READ, 0, REQ_SIZE);
+	assert_int_equal(one_run(&s, &s.reqs[0]), 0);
+	io_file_unregister(&s.file);
+	assert_int_equal(io_file_register(s.machine, s.fd, IO_BY_RING, &s.file), -EOPNOTSUPP);
+	setup_stop(&s);
+	_exit(0);
+}
+
+static void test_io_goes_by_calls_where_rings_are_refused(void **state)
+{
+	static const int errors[] = {EPERM, ENOSYS};
+
+	for (unsigned i = 0; i < ARRAY_SIZE(errors); i++) {
+		int status;
+
+		if (fork() == 0)
+			without_ring(errors[i]);
+		assert_true(wait(&status) > 0);
+		assert_int_equal(status, 0);
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -343,6 +386,7 @@ int main(void)
 		cmocka_unit_test(test_io_shrunken_file_is_an_error),
 		cmocka_unit_test(test_io_falls_back_when_not_aligned),
 		cmocka_unit_test(test_ring_is_confined),
+		cmocka_unit_test(test_io_goes_by_calls_where_rings_are_refused),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
