@@ -1,0 +1,373 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Reading directories. On a volume with dir_index, a directory that is hashed or has one block is told in
+ * order of hash, as Linux does: the position is then (hash, minor hash), which stays good while names come
+ * and go. Any other is told in order of its bytes, the position being the offset.
+ *
+ * For the hashed order the names of one leaf (more when equal hashes go on) are gathered, sorted and told;
+ * they hang on the open file and are guarded, as its position is, by f_pos_lock.
+ */
+#include <dirent.h>
+#include <stdlib.h>
+
+#include "base/alloc.h"
+#include "fs/ext4/ext4_internal.h"
+#include "vfs/file.h"
+
+#define HTREE_EOF 0x7fffffffffffffffll
+#define NO_HASH   0xffffffffu
+#define AHEAD     16 /* directory blocks read ahead */
+
+struct dx_name {
+	u32 hash, minor, seq; /* seq: order of coming, breaks ties */
+	u32 ino;
+	u32 text; /* offset in dx_dir.text */
+	u8 len, type;
+};
+
+struct dx_dir {
+	struct dx_name *names;
+	char *text;
+	u32 count, room, at; /* at: next one to tell */
+	u32 text_used, text_room;
+	u32 next_hash; /* where the next leaf begins; NO_HASH: that was the last */
+	loff_t pos;    /* where the file's position must be for this to be of use */
+};
+
+static loff_t hash_to_pos(u32 hash, u32 minor)
+{
+	return (loff_t)(hash >> 1) << 32 | minor;
+}
+
+bool ext4_is_dx(const struct inode *dir)
+{
+	return ext4_has_compat(EXT4_SB(dir->i_sb), EXT4_FEATURE_COMPAT_DIR_INDEX) &&
+	       (EXT4_I(dir)->i_flags & EXT4_INDEX_FL || i_size_read(dir) >> dir->i_blkbits == 1);
+}
+
+static void dx_dir_free(struct dx_dir *d)
+{
+	kfree(d->names);
+	kfree(d->text);
+	kfree(d);
+}
+
+int ext4_dx_release(struct inode *inode, struct file *file)
+{
+	if (file->private_data)
+		dx_dir_free(file->private_data);
+	file->private_data = NULL;
+	return 0;
+}
+
+static int room_for(struct shale *machine, void **array, u32 *room, u32 need, size_t element)
+{
+	u32 more = max(*room * 2, 64u);
+	void *grown;
+
+	if (need <= *room)
+		return 0;
+	while (more < need)
+		more *= 2;
+	grown = krealloc(machine, *array, (size_t)more * element);
+	if (!grown)
+		return -ENOMEM;
+	*array = grown;
+	*room = more;
+	return 0;
+}
+
+static int add_name(struct shale *machine, struct dx_dir *d, const struct ext4_hash *h, u32 ino,
+		    const char *name, u8 len, u8 type)
+{
+	int err = room_for(machine, (void **)&d->names, &d->room, d->count + 1, sizeof(*d->names));
+
+	if (!err)
+		err = room_for(machine, (void **)&d->text, &d->text_room, d->text_used + len, 1);
+	if (err)
+		return err;
+	d->names[d->count] = (struct dx_name){.hash = h->hash,
+					      .minor = h->minor,
+					      .seq = d->count,
+					      .ino = ino,
+					      .text = d->text_used,
+					      .len = len,
+					      .type = type};
+	memcpy(d->text + d->text_used, name, len);
+	d->text_used += len;
+	d->count++;
+	return 0;
+}
+
+struct gather {
+	struct inode *dir;
+	struct dx_dir *d;
+	struct ext4_hash from; /* what lies before this was told already */
+	u8 version;
+	int err;
+};
+
+static bool gather_entry(void *arg, const struct ext4_dir_entry_2 *de, unsigned offset)
+{
+	struct gather *g = arg;
+	const struct ext4_sb_info *sbi = EXT4_SB(g->dir->i_sb);
+	struct ext4_hash h;
+
+	g->err = ext4_dirhash(sbi, g->version, de->name, de->name_len, &h);
+	if (g->err)
+		return false;
+	if (h.hash < g->from.hash || (h.hash == g->from.hash && h.minor < g->from.minor))
+		return true;
+	g->err = add_name(g->dir->i_sb->s_machine, g->d, &h, le32_to_cpu(de->inode), de->name, de->name_len,
+			  ext4_dirent_type(sbi, de));
+	return !g->err;
+}
+
+static int gather_block(struct gather *g, u32 lblk)
+{
+	struct buffer_head *bh;
+	int err = ext4_bread(g->dir, lblk, &ext4_dir_verifier, &bh);
+
+	if (err)
+		return err;
+	ext4_dirents_walk(bh, g->dir->i_sb->s_blocksize, gather_entry, g);
+	brelse(bh);
+	return g->err;
+}
+
+/* "." and "..", which a hashed directory keeps in the root of its index, come before all hashes. */
+static int gather_dots(struct gather *g, const struct ext4_htree_path *path)
+{
+	const struct ext4_dir_entry_2 *dot = path->frames[0].bh->b_data;
+	const struct ext4_dir_entry_2 *dotdot = (const void *)((const u8 *)dot + EXT4_DIR_REC_LEN(1));
+	struct shale *machine = g->dir->i_sb->s_machine;
+	const struct ext4_hash first = {0, 0}, second = {2, 0};
+	int err = 0;
+
+	if (g->from.hash == 0 && g->from.minor == 0)
+		err = add_name(machine, g->d, &first, le32_to_cpu(dot->inode), ".", 1, DT_DIR);
+	if (!err && (g->from.hash < 2 || (g->from.hash == 2 && g->from.minor == 0)))
+		err = add_name(machine, g->d, &second, le32_to_cpu(dotdot->inode), "..", 2, DT_DIR);
+	return err;
+}
+
+/* Starts reading the leaves that come next. */
+static void leaves_readahead(struct inode *dir, const struct ext4_htree_path *path)
+{
+	const struct ext4_htree_frame *f = &path->frames[path->levels - 1];
+
+	if (f->at % AHEAD)
+		return;
+	for (u32 i = f->at; i < min(f->count, f->at + 2 * AHEAD); i++) {
+		struct ext4_map map = {.lblk = le32_to_cpu(f->entries[i].block) & 0x0fffffff, .len = 1};
+
+		if (ext4_map_blocks(dir, &map) || !map.mapped)
+			return;
+		breadahead(dir->i_sb->s_bdev, map.pblk, 1, dir->i_sb->s_blocksize);
+	}
+}
+
+static int gather_leaves(struct gather *g)
+{
+	struct ext4_htree_path path;
+	int err = ext4_htree_find(g->dir, g->from.hash, &path), more;
+
+	if (err)
+		return err;
+	g->version = path.hash_version;
+	err = gather_dots(g, &path);
+	while (!err) {
+		u32 hash = 0;
+
+		leaves_readahead(g->dir, &path);
+		err = gather_block(g, ext4_htree_leaf(&path));
+		if (err)
+			break;
+		more = ext4_htree_next(g->dir, &path, &hash);
+		if (more < 0)
+			err = more;
+		g->d->next_hash = more > 0 ? hash & ~1u : NO_HASH;
+		/* Enough when something is there and the next leaf does not go on with the same hash. */
+		if (more <= 0 || (g->d->count && !(hash & 1)))
+			break;
+	}
+	ext4_htree_put(&path);
+	return err;
+}
+
+static int name_order(const void *a, const void *b)
+{
+	const struct dx_name *x = a, *y = b;
+
+	if (x->hash != y->hash)
+		return x->hash < y->hash ? -1 : 1;
+	if (x->minor != y->minor)
+		return x->minor < y->minor ? -1 : 1;
+	return x->seq < y->seq ? -1 : x->seq > y->seq;
+}
+
+/* Fills d with the names at and behind `from`, up to a leaf's end. -ENOENT: the index is of no use. */
+static int dx_fill(struct inode *dir, struct dx_dir *d, struct ext4_hash from)
+{
+	const struct ext4_sb_info *sbi = EXT4_SB(dir->i_sb);
+	struct gather g = {.dir = dir, .d = d, .from = from};
+	int err;
+
+	d->count = d->at = d->text_used = 0;
+	d->next_hash = NO_HASH;
+	if (EXT4_I(dir)->i_flags & EXT4_INDEX_FL) {
+		err = gather_leaves(&g);
+	} else {
+		g.version = sbi->def_hash_version;
+		if (g.version <= DX_HASH_TEA && sbi->unsigned_hash)
+			g.version += DX_HASH_LEGACY_UNSIGNED;
+		err = gather_block(&g, 0);
+	}
+	if (!err)
+		qsort(d->names, d->count, sizeof(*d->names), name_order);
+	return err;
+}
+
+static int tell_names(struct dx_dir *d, struct dir_context *ctx)
+{
+	for (; d->at < d->count; d->at++) {
+		const struct dx_name *n = &d->names[d->at];
+
+		ctx->pos = hash_to_pos(n->hash, n->minor);
+		if (!dir_emit(ctx, d->text + n->text, n->len, n->ino, n->type))
+			return 1;
+	}
+	return 0;
+}
+
+int ext4_dx_readdir(struct file *file, struct dir_context *ctx)
+{
+	struct dx_dir *d = file->private_data;
+	int err = 0;
+
+	if (ctx->pos == HTREE_EOF)
+		return 0;
+	if (!d) {
+		d = kzalloc(file->f_inode->i_sb->s_machine, sizeof(*d));
+		if (!d)
+			return -ENOMEM;
+		d->pos = -1;
+		file->private_data = d;
+	}
+	if (d->pos != ctx->pos) {
+		struct ext4_hash from = {(u32)(ctx->pos >> 32) << 1, (u32)ctx->pos};
+
+		err = dx_fill(file->f_inode, d, from);
+	}
+	while (!err) {
+		if (tell_names(d, ctx))
+			break;
+		if (d->next_hash == NO_HASH) {
+			ctx->pos = HTREE_EOF;
+			break;
+		}
+		ctx->pos = hash_to_pos(d->next_hash, 0);
+		err = dx_fill(file->f_inode, d, (struct ext4_hash){d->next_hash, 0});
+	}
+	d->pos = err ? -1 : ctx->pos;
+	return err;
+}
+
+struct tell {
+	struct dir_context *ctx;
+	const struct ext4_sb_info *sbi;
+	u64 base; /* offset of the block in the directory */
+	bool full;
+};
+
+static bool tell_entry(void *arg, const struct ext4_dir_entry_2 *de, unsigned offset)
+{
+	struct tell *t = arg;
+
+	if (t->base + offset < (u64)t->ctx->pos)
+		return true;
+	t->ctx->pos = t->base + offset;
+	if (!dir_emit(t->ctx, de->name, de->name_len, le32_to_cpu(de->inode), ext4_dirent_type(t->sbi, de))) {
+		t->full = true;
+		return false;
+	}
+	t->ctx->pos = t->base + offset + ext4_rec_len(de, t->sbi->block_size);
+	return true;
+}
+
+/* Starts reading the blocks of a directory from lblk on that lie together. */
+static void blocks_readahead(struct inode *dir, u32 lblk)
+{
+	struct ext4_map map = {.lblk = lblk, .len = 2 * AHEAD};
+
+	if (lblk % AHEAD == 0 && !ext4_map_blocks(dir, &map) && map.mapped)
+		breadahead(dir->i_sb->s_bdev, map.pblk, map.len, dir->i_sb->s_blocksize);
+}
+
+/* The next block of a directory that is there; a hole is told of and passed over, as Linux does. */
+static int read_dir_block(struct inode *dir, u32 lblk, struct buffer_head **bh)
+{
+	struct ext4_map map = {.lblk = lblk, .len = 1};
+	int err = ext4_map_blocks(dir, &map);
+
+	*bh = NULL;
+	if (err)
+		return err;
+	if (!map.mapped) {
+		ext4_error_inode(dir, 0, "directory has a hole at block %u", lblk);
+		return 0;
+	}
+	blocks_readahead(dir, lblk);
+	return ext4_bread(dir, lblk, &ext4_dir_verifier, bh);
+}
+
+static int linear_readdir(struct file *file, struct dir_context *ctx)
+{
+	struct inode *dir = file->f_inode;
+	unsigned bits = dir->i_blkbits;
+	u64 size = i_size_read(dir);
+	struct tell t = {.ctx = ctx, .sbi = EXT4_SB(dir->i_sb)};
+
+	while ((u64)ctx->pos < size && !t.full) {
+		struct buffer_head *bh;
+		u64 lblk = (u64)ctx->pos >> bits;
+		int err = lblk > UINT32_MAX ? -EFSCORRUPTED : read_dir_block(dir, lblk, &bh);
+
+		if (err)
+			return err;
+		t.base = lblk << bits;
+		if (bh)
+			ext4_dirents_walk(bh, dir->i_sb->s_blocksize, tell_entry, &t);
+		brelse(bh);
+		if (!t.full)
+			ctx->pos = t.base + dir->i_sb->s_blocksize;
+	}
+	return 0;
+}
+
+static int ext4_readdir(struct file *file, struct dir_context *ctx)
+{
+	if (ext4_is_dx(file->f_inode)) {
+		int err = ext4_dx_readdir(file, ctx);
+
+		if (err != -ENOENT)
+			return err;
+	}
+	return linear_readdir(file, ctx);
+}
+
+static loff_t ext4_dir_llseek(struct file *file, loff_t offset, int whence)
+{
+	struct inode *dir = file->f_inode;
+
+	if (ext4_is_dx(dir))
+		return generic_file_llseek_size(file, offset, whence, HTREE_EOF, HTREE_EOF);
+	return generic_file_llseek_size(file, offset, whence, dir->i_sb->s_maxbytes, i_size_read(dir));
+}
+
+const struct file_operations ext4_dir_operations = {
+	.llseek = ext4_dir_llseek,
+	.iterate_shared = ext4_readdir,
+	.release = ext4_dx_release,
+	.ioctl = ext4_ioctl,
+};

@@ -1,0 +1,155 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The verifier of directory blocks, and the walk over a verified one. Every block of a directory is a chain
+ * of entries that fills the block exactly: leaves hold names, the root of an index holds "." and ".." (the
+ * second spans the index), a node of the index is one unused entry that spans it. So one rule checks the
+ * chain of each kind, and only the checksum lies in different places.
+ */
+#include <dirent.h>
+
+#include "fs/ext4/ext4_internal.h"
+
+unsigned ext4_rec_len(const struct ext4_dir_entry_2 *de, unsigned block_size)
+{
+	unsigned len = le16_to_cpu(de->rec_len);
+
+	/* 16 bits do not hold 65,536: with such blocks the low two bits are the high ones, and two values
+	 * mean the whole block. */
+	if (block_size < 65536)
+		return len;
+	if (len == 65535 || len == 0)
+		return block_size;
+	return (len & 65532) | (len & 3) << 16;
+}
+
+static const char *entry_verify(const struct ext4_sb_info *sbi, const struct ext4_dir_entry_2 *de,
+				unsigned room)
+{
+	unsigned rec_len = ext4_rec_len(de, sbi->block_size);
+
+	if (rec_len < EXT4_DIR_REC_LEN(1))
+		return "entry is shorter than any can be";
+	if (rec_len % 4)
+		return "entry's length is not a multiple of 4";
+	if (rec_len > room)
+		return "entry goes over the end of the block";
+	if (room - rec_len && room - rec_len < EXT4_DIR_REC_LEN(1))
+		return "entry ends too close to the end of the block";
+	if (rec_len < EXT4_DIR_REC_LEN(de->name_len))
+		return "entry is too short for its name";
+	if (le32_to_cpu(de->inode) > le32_to_cpu(sbi->es.s_inodes_count))
+		return "entry names an inode that cannot be";
+	if (le32_to_cpu(de->inode) &&
+	    (!de->name_len || memchr(de->name, '/', de->name_len) || memchr(de->name, 0, de->name_len)))
+		return "entry's name is empty or holds a slash or a zero";
+	return NULL;
+}
+
+/* Where the count and limit of an index lie in this block; 0: it is no index block. */
+static unsigned index_offset(const struct buffer_head *bh)
+{
+	const struct ext4_dir_entry_2 *de = bh->b_data, *dotdot;
+	const struct dx_root_info *info;
+
+	if (!le32_to_cpu(de->inode) && ext4_rec_len(de, bh->b_size) == bh->b_size)
+		return DX_NODE_OFFSET;
+	if (ext4_rec_len(de, bh->b_size) != EXT4_DIR_REC_LEN(1))
+		return 0;
+	dotdot = (const void *)((const u8 *)bh->b_data + EXT4_DIR_REC_LEN(1));
+	if (ext4_rec_len(dotdot, bh->b_size) != bh->b_size - EXT4_DIR_REC_LEN(1))
+		return 0;
+	info = (const void *)((const u8 *)bh->b_data + DX_ROOT_INFO_OFFSET);
+	if (le32_to_cpu(info->reserved_zero) || info->info_length != sizeof(*info))
+		return 0;
+	return DX_ROOT_INFO_OFFSET + sizeof(*info);
+}
+
+static int index_checksum(const struct buffer_head *bh, const struct inode *dir, unsigned offset)
+{
+	const u8 *data = bh->b_data;
+	const struct dx_countlimit *cl = (const void *)(data + offset);
+	unsigned limit = le16_to_cpu(cl->limit), count = le16_to_cpu(cl->count);
+	const struct dx_tail *tail;
+	const le32 zero = {0};
+	u32 crc;
+
+	if (count > limit || offset + limit * sizeof(struct dx_entry) > bh->b_size - sizeof(*tail)) {
+		ext4_error_inode(dir, bh->b_blocknr,
+				 "index of %u entries where %u fit has no room for its checksum", count,
+				 limit);
+		return -EFSCORRUPTED;
+	}
+	tail = (const void *)(data + offset + limit * sizeof(struct dx_entry));
+	crc = ext4_chksum(EXT4_I(dir)->i_csum_seed, data, offset + count * sizeof(struct dx_entry));
+	crc = ext4_chksum(crc, &tail->dt_reserved, sizeof(tail->dt_reserved));
+	crc = ext4_chksum(crc, &zero, sizeof(zero));
+	if (crc == le32_to_cpu(tail->dt_checksum))
+		return 0;
+	ext4_error_inode(dir, bh->b_blocknr, "directory index: checksum is %#010x, computed %#010x",
+			 le32_to_cpu(tail->dt_checksum), crc);
+	return -EFSBADCRC;
+}
+
+static int leaf_checksum(const struct buffer_head *bh, const struct inode *dir)
+{
+	const struct ext4_dir_entry_tail *tail =
+		(const void *)((const u8 *)bh->b_data + bh->b_size - sizeof(*tail));
+	u32 crc;
+
+	if (le32_to_cpu(tail->det_reserved_zero1) || le16_to_cpu(tail->det_rec_len) != sizeof(*tail) ||
+	    tail->det_reserved_zero2 || tail->det_reserved_ft != EXT4_FT_DIR_CSUM) {
+		ext4_error_inode(dir, bh->b_blocknr, "directory block has no room for its checksum");
+		return -EFSBADCRC;
+	}
+	crc = ext4_chksum(EXT4_I(dir)->i_csum_seed, bh->b_data, bh->b_size - sizeof(*tail));
+	if (crc == le32_to_cpu(tail->det_checksum))
+		return 0;
+	ext4_error_inode(dir, bh->b_blocknr, "directory block: checksum is %#010x, computed %#010x",
+			 le32_to_cpu(tail->det_checksum), crc);
+	return -EFSBADCRC;
+}
+
+static int dir_verify(const struct buffer_head *bh, void *ctx, u64 owner)
+{
+	const struct inode *dir = ctx;
+	const struct ext4_sb_info *sbi = EXT4_SB(dir->i_sb);
+	unsigned offset = 0, index;
+
+	while (offset < bh->b_size) {
+		const struct ext4_dir_entry_2 *de = (const void *)((const u8 *)bh->b_data + offset);
+		const char *why = entry_verify(sbi, de, bh->b_size - offset);
+
+		if (why) {
+			ext4_error_inode(dir, bh->b_blocknr, "directory, offset %u: %s", offset, why);
+			return -EFSCORRUPTED;
+		}
+		offset += ext4_rec_len(de, bh->b_size);
+	}
+	if (!sbi->has_csum)
+		return 0;
+	index = EXT4_I(dir)->i_flags & EXT4_INDEX_FL ? index_offset(bh) : 0;
+	return index ? index_checksum(bh, dir, index) : leaf_checksum(bh, dir);
+}
+
+const struct buffer_verifier ext4_dir_verifier = {.name = "directory block", .verify = dir_verify};
+
+void ext4_dirents_walk(const struct buffer_head *bh, unsigned block_size, ext4_dirent_fn fn, void *arg)
+{
+	for (unsigned offset = 0; offset < block_size;) {
+		const struct ext4_dir_entry_2 *de = (const void *)((const u8 *)bh->b_data + offset);
+
+		if (le32_to_cpu(de->inode) && !fn(arg, de, offset))
+			return;
+		offset += ext4_rec_len(de, block_size);
+	}
+}
+
+unsigned ext4_dirent_type(const struct ext4_sb_info *sbi, const struct ext4_dir_entry_2 *de)
+{
+	static const u8 types[EXT4_FT_MAX] = {DT_UNKNOWN, DT_REG,  DT_DIR,  DT_CHR,
+					      DT_BLK,     DT_FIFO, DT_SOCK, DT_LNK};
+
+	if (!ext4_has_incompat(sbi, EXT4_FEATURE_INCOMPAT_FILETYPE) || de->file_type >= EXT4_FT_MAX)
+		return DT_UNKNOWN;
+	return types[de->file_type];
+}

@@ -1,0 +1,221 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * What the files of ext4 share: the volume in memory (ext4_sb_info), the inode in memory (ext4_inode_info),
+ * and the questions that one file asks another. Numbers of blocks: `lblk` counts in a file, `pblk` on the
+ * volume, both in file-system blocks.
+ *
+ * The volume is verified when it is mounted and does not change in memory after that; an inode is verified
+ * when it is read (ext4_iget) and everything taken from it is a copy. Blocks are verified as they enter the
+ * cache (bread with one of the verifiers below) and trusted while they stay there.
+ */
+#ifndef SHALE_FS_EXT4_INTERNAL_H
+#define SHALE_FS_EXT4_INTERNAL_H
+
+#include "base/compiler.h"
+#include "base/log.h"
+#include "base/pool.h"
+#include "cache/buffer_head.h"
+#include "fs/ext4/ext4_format.h"
+#include "vfs/inode.h"
+#include "vfs/super.h"
+
+#include <errno.h>
+
+#define EFSCORRUPTED EUCLEAN
+#define EFSBADCRC    EBADMSG
+
+struct iomap_ops;
+
+/* Mount options. */
+struct ext4_options {
+	u64 sb_block; /* in units of 1 KiB, as mount(8) has it; 1 is the primary */
+	u32 inode_readahead_blks;
+	bool noload; /* mount although the journal holds changes */
+	bool posix_acl, user_xattr;
+	bool minixdf, grpid, debug;
+};
+
+struct ext4_sb_info {
+	struct super_block *sb;
+	struct ext4_options opt;
+	struct ext4_super_block es; /* the copy that was verified; the disk is not read again */
+	u32 compat, incompat, ro_compat;
+	u32 block_size;
+	u8 block_bits, cluster_bits; /* log2 of bytes; of blocks in a cluster */
+	bool has_csum, has_gdt_csum;
+	bool unsigned_hash;
+	u8 def_hash_version;
+	u16 inode_size, desc_size;
+	u32 first_ino, first_data_block;
+	u32 blocks_per_group, clusters_per_group, inodes_per_group;
+	u32 inodes_per_block, itable_blocks; /* of inode table in a group */
+	u32 desc_per_block;
+	u32 groups_count, gdb_count; /* gdb: blocks of group descriptors */
+	u64 blocks_count;
+	u64 sb_pblk; /* block that holds the super block in use */
+	u32 csum_seed, hash_seed[4];
+	u64 overhead_clusters, free_clusters, free_inodes; /* for statfs; summed at mount */
+	struct pool *inode_pool;
+};
+
+struct ext4_inode_info {
+	le32 i_data[EXT4_N_BLOCKS]; /* i_block, as verified */
+	u32 i_flags;
+	u16 i_extra_isize;
+	bool has_ibody_xattr;
+	u32 i_csum_seed;
+	u64 i_file_acl;     /* pblk, 0: none */
+	char *long_symlink; /* target of a symlink that did not fit into i_data, once read */
+	struct inode vfs_inode;
+};
+
+static inline struct ext4_sb_info *EXT4_SB(const struct super_block *sb)
+{
+	return sb->s_fs_info;
+}
+
+static inline struct ext4_inode_info *EXT4_I(const struct inode *inode)
+{
+	return container_of(inode, struct ext4_inode_info, vfs_inode);
+}
+
+static inline bool ext4_has_compat(const struct ext4_sb_info *sbi, u32 bits)
+{
+	return sbi->compat & bits;
+}
+
+static inline bool ext4_has_incompat(const struct ext4_sb_info *sbi, u32 bits)
+{
+	return sbi->incompat & bits;
+}
+
+static inline bool ext4_has_ro_compat(const struct ext4_sb_info *sbi, u32 bits)
+{
+	return sbi->ro_compat & bits;
+}
+
+/* The owner that a verifier of an inode's block is told: number and generation. */
+static inline u64 ext4_owner(const struct inode *inode)
+{
+	return (u64)inode->i_ino << 32 | inode->i_generation;
+}
+
+/* True when [pblk, pblk + count) may hold data or metadata: inside the volume and behind the super block. */
+static inline bool ext4_pblk_range_valid(const struct ext4_sb_info *sbi, u64 pblk, u64 count)
+{
+	return pblk > sbi->first_data_block && pblk < sbi->blocks_count && count <= sbi->blocks_count - pblk;
+}
+
+/* Messages: what is wrong, where. log.c */
+void ext4_msg(struct super_block *sb, int level, const char *fmt, ...) __printf(3, 4);
+void ext4_error_inode(const struct inode *inode, u64 pblk, const char *fmt, ...) __printf(3, 4);
+/* Messages of verifiers: they know the block and the volume. */
+void ext4_error_block(struct super_block *sb, u64 pblk, const char *fmt, ...) __printf(3, 4);
+
+/* super_verify.c: from the bytes of a super block to a filled ext4_sb_info; words go to the log and to `why`.
+ */
+int ext4_super_check(struct ext4_sb_info *sbi, u64 device_bytes, char *why, size_t why_size) __must_check;
+/* features.c: -EOPNOTSUPP names what is missing. */
+int ext4_fill_super_features(struct ext4_sb_info *sbi, char *why, size_t why_size) __must_check;
+
+/* group.c */
+struct ext4_group {
+	u64 block_bitmap, inode_bitmap, inode_table; /* pblk */
+	u32 free_clusters, free_inodes, itable_unused;
+	u16 flags;
+};
+int ext4_group_get(struct super_block *sb, u32 group, struct ext4_group *out) __must_check;
+int ext4_groups_check(struct super_block *sb) __must_check; /* every descriptor; sums what is free */
+u32 ext4_bg_num_base_meta(const struct ext4_sb_info *sbi,
+			  u32 group); /* clusters of super block and descriptors */
+
+/* inode.c */
+#define EXT4_IGET_NORMAL  0u
+#define EXT4_IGET_SPECIAL 1u /* reserved numbers allowed: root, journal */
+int ext4_iget(struct super_block *sb, u64 ino, unsigned flags, struct inode **out) __must_check;
+/* Reads the block with the inode again; *raw points into it, for its ino's attributes behind the fixed part.
+ */
+int ext4_inode_block_get(struct super_block *sb, u64 ino, struct buffer_head **bh, u8 **raw) __must_check;
+int ext4_getattr(const struct mnt_idmap *idmap, struct inode *inode, struct kstat *stat, u32 request_mask,
+		 unsigned flags);
+
+/* map.c: what lies at lblk. */
+struct ext4_map {
+	u32 lblk, len; /* asked for; len comes back as the run that is alike, at most what was asked */
+	u64 pblk;
+	bool mapped, unwritten; /* neither: a hole */
+};
+int ext4_map_blocks(struct inode *inode, struct ext4_map *map) __must_check;
+int ext4_ext_map(struct inode *inode, struct ext4_map *map) __must_check; /* extents.c */
+int ext4_ext_root_check(struct inode *inode) __must_check;                /* extents.c */
+int ext4_ind_map(struct inode *inode, struct ext4_map *map) __must_check; /* indirect.c */
+int ext4_ind_root_check(struct inode *inode) __must_check;                /* indirect.c */
+u64 ext4_ind_max_blocks(const struct super_block *sb);                    /* indirect.c */
+/* Block lblk of a directory or symlink, verified; -EFSCORRUPTED for a hole. */
+int ext4_bread(struct inode *inode, u32 lblk, const struct buffer_verifier *v,
+	       struct buffer_head **out) __must_check;
+extern const struct iomap_ops ext4_iomap_ops;
+
+/* Directories: dir.c, dir_verify.c, htree.c, hash.c, namei.c */
+extern const struct buffer_verifier ext4_dir_verifier;
+bool ext4_is_dx(const struct inode *dir);
+unsigned ext4_rec_len(const struct ext4_dir_entry_2 *de, unsigned block_size); /* bytes */
+/* Calls `fn` for each used entry of a verified block, until it returns false. */
+typedef bool (*ext4_dirent_fn)(void *arg, const struct ext4_dir_entry_2 *de, unsigned offset);
+void ext4_dirents_walk(const struct buffer_head *bh, unsigned block_size, ext4_dirent_fn fn, void *arg);
+unsigned ext4_dirent_type(const struct ext4_sb_info *sbi, const struct ext4_dir_entry_2 *de); /* DT_* */
+
+struct ext4_hash {
+	u32 hash, minor;
+};
+int ext4_dirhash(const struct ext4_sb_info *sbi, u8 version, const char *name, unsigned len,
+		 struct ext4_hash *out) __must_check;
+
+/* A place between two leaves of a hashed directory. */
+#define EXT4_HTREE_LEVELS 3
+struct ext4_htree_frame {
+	struct buffer_head *bh;
+	const struct dx_entry *entries;
+	u32 count, at;
+};
+struct ext4_htree_path {
+	struct ext4_htree_frame frames[EXT4_HTREE_LEVELS];
+	unsigned levels;
+	u8 hash_version;
+};
+/* Goes down to the leaf where `hash` belongs. -ENOENT: not usable as an index, scan the directory instead. */
+int ext4_htree_find(struct inode *dir, u32 hash, struct ext4_htree_path *path) __must_check;
+int ext4_htree_open(struct inode *dir,
+		    struct ext4_htree_path *path) __must_check; /* root only: learns the hash */
+u32 ext4_htree_leaf(const struct ext4_htree_path *path);        /* lblk */
+/* Moves to the next leaf; 1: there, *hash is where it begins; 0: none. */
+int ext4_htree_next(struct inode *dir, struct ext4_htree_path *path, u32 *hash) __must_check;
+void ext4_htree_put(struct ext4_htree_path *path);
+int ext4_dx_readdir(struct file *file, struct dir_context *ctx);
+int ext4_dx_release(struct inode *inode, struct file *file);
+/* Finds `name`; -ENOENT. */
+int ext4_find_entry(struct inode *dir, const char *name, unsigned len, u32 *ino) __must_check;
+
+/* xattr.c, acl.c */
+extern const struct xattr_handler *const ext4_xattr_handlers[];
+ssize_t ext4_xattr_get(struct inode *inode, int index, const char *name, void *buffer, size_t size);
+ssize_t ext4_listxattr(struct dentry *dentry, char *buffer, size_t size);
+int ext4_get_acl(struct inode *inode, int type, bool rcu, struct posix_acl **out);
+
+/* file.c */
+int ext4_fiemap(struct inode *inode, struct fiemap_extent_info *fi, u64 start, u64 len);
+long ext4_ioctl(struct file *file, unsigned cmd, void *arg);
+
+/* symlink.c */
+int ext4_get_link(struct dentry *dentry, struct inode *inode, struct delayed_call *done, const char **out);
+
+extern const struct inode_operations ext4_dir_inode_operations, ext4_file_inode_operations,
+	ext4_symlink_inode_operations, ext4_special_inode_operations;
+extern const struct file_operations ext4_dir_operations, ext4_file_operations;
+extern const struct address_space_operations ext4_aops;
+
+/* csum.c: crc32c in the forms that the format uses; `seed` already covers the volume's UUID. */
+u32 ext4_chksum(u32 seed, const void *data, size_t bytes);
+u32 ext4_inode_csum_seed(const struct ext4_sb_info *sbi, u32 ino, u32 generation);
+
+#endif

@@ -1,0 +1,55 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Feature words: which features shale reads, and the names by which the others are refused. The compat
+ * classes mean what the format says: an unknown `incompat` feature refuses the volume, an unknown `ro_compat`
+ * one allows reading, a `compat` one does not matter.
+ */
+#include <stdio.h>
+
+#include "base/compiler.h"
+#include "fs/ext4/ext4_internal.h"
+
+#define INCOMPAT_SUPPORTED                                                                                   \
+	(EXT4_FEATURE_INCOMPAT_FILETYPE | EXT4_FEATURE_INCOMPAT_RECOVER | EXT4_FEATURE_INCOMPAT_META_BG |    \
+	 EXT4_FEATURE_INCOMPAT_EXTENTS | EXT4_FEATURE_INCOMPAT_64BIT | EXT4_FEATURE_INCOMPAT_FLEX_BG |       \
+	 EXT4_FEATURE_INCOMPAT_CSUM_SEED | EXT4_FEATURE_INCOMPAT_LARGEDIR)
+
+static const struct {
+	u32 bit;
+	const char *name;
+} incompat_names[] = {
+	{EXT4_FEATURE_INCOMPAT_COMPRESSION, "compression"},
+	{EXT4_FEATURE_INCOMPAT_JOURNAL_DEV, "journal_dev"},
+	{EXT4_FEATURE_INCOMPAT_MMP, "mmp"},
+	{EXT4_FEATURE_INCOMPAT_EA_INODE, "ea_inode"},
+	{EXT4_FEATURE_INCOMPAT_DIRDATA, "dirdata"},
+	{EXT4_FEATURE_INCOMPAT_INLINE_DATA, "inline_data"},
+	{EXT4_FEATURE_INCOMPAT_ENCRYPT, "encrypt"},
+	{EXT4_FEATURE_INCOMPAT_CASEFOLD, "casefold"},
+};
+
+int ext4_fill_super_features(struct ext4_sb_info *sbi, char *why, size_t why_size)
+{
+	u32 missing = sbi->incompat & ~(u32)INCOMPAT_SUPPORTED;
+	int at = 0;
+
+	if (missing) {
+		at = snprintf(why, why_size, "volume has features that shale does not read:");
+		for (size_t i = 0; i < ARRAY_SIZE(incompat_names); i++) {
+			if (!(missing & incompat_names[i].bit) || at >= (int)why_size)
+				continue;
+			at += snprintf(why + at, why_size - at, " %s", incompat_names[i].name);
+			missing &= ~incompat_names[i].bit;
+		}
+		if (missing && at < (int)why_size)
+			snprintf(why + at, why_size - at, " unknown (incompat %#x)", missing);
+		return -EOPNOTSUPP;
+	}
+	if (ext4_has_incompat(sbi, EXT4_FEATURE_INCOMPAT_RECOVER) && !sbi->opt.noload) {
+		snprintf(why, why_size,
+			 "journal holds changes that must be replayed first (mount option noload reads "
+			 "without them)");
+		return -EOPNOTSUPP;
+	}
+	return 0;
+}

@@ -1,0 +1,113 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Regular files: reading through the page cache or directly, over ext4's answers to iomap, and the few ioctls
+ * that all kinds of files know.
+ */
+#include <linux/fs.h>
+#include <string.h>
+
+#include "fs/ext4/ext4_internal.h"
+#include "iomap/iomap.h"
+#include "vfs/file.h"
+
+static int ext4_read_folio(struct address_space *mapping, struct folio *folio)
+{
+	return iomap_read_folio(folio, mapping->host, &ext4_iomap_ops);
+}
+
+static void ext4_readahead(struct readahead_control *rac)
+{
+	iomap_readahead(rac, rac->mapping->host, &ext4_iomap_ops);
+}
+
+const struct address_space_operations ext4_aops = {
+	.read_folio = ext4_read_folio,
+	.readahead = ext4_readahead,
+	.invalidate_folio = iomap_invalidate_folio,
+	.release_folio = iomap_release_folio,
+	.is_partially_uptodate = iomap_is_partially_uptodate,
+};
+
+static ssize_t ext4_file_read_iter(struct kiocb *iocb, struct iov_iter *to)
+{
+	if (!iov_iter_count(to))
+		return 0;
+	if (iocb->ki_flags & IOCB_DIRECT)
+		return iomap_dio_read(iocb, to, &ext4_iomap_ops);
+	return generic_file_read_iter(iocb, to);
+}
+
+/* The largest file that the inode's way of mapping can hold, in bytes. */
+static u64 max_bytes(const struct inode *inode)
+{
+	if (EXT4_I(inode)->i_flags & EXT4_EXTENTS_FL)
+		return inode->i_sb->s_maxbytes;
+	return min(ext4_ind_max_blocks(inode->i_sb) << inode->i_blkbits, inode->i_sb->s_maxbytes);
+}
+
+static loff_t ext4_llseek(struct file *file, loff_t offset, int whence)
+{
+	struct inode *inode = file->f_inode;
+
+	if (whence != SEEK_HOLE && whence != SEEK_DATA)
+		return generic_file_llseek_size(file, offset, whence, max_bytes(inode), i_size_read(inode));
+	inode_lock_shared(inode);
+	offset = whence == SEEK_HOLE ? iomap_seek_hole(inode, offset, &ext4_iomap_ops)
+				     : iomap_seek_data(inode, offset, &ext4_iomap_ops);
+	inode_unlock_shared(inode);
+	return offset < 0 ? offset : vfs_setpos(file, offset, max_bytes(inode));
+}
+
+int ext4_fiemap(struct inode *inode, struct fiemap_extent_info *fi, u64 start, u64 len)
+{
+	u64 max = max_bytes(inode);
+
+	if (start >= max)
+		return -EFBIG;
+	return iomap_fiemap(inode, fi, start, min(len, max - start), &ext4_iomap_ops);
+}
+
+static int file_open(struct inode *inode, struct file *file)
+{
+	file->f_mode |= FMODE_NOWAIT | FMODE_CAN_ODIRECT;
+	return generic_file_open(inode, file);
+}
+
+long ext4_ioctl(struct file *file, unsigned cmd, void *arg)
+{
+	const struct inode *inode = file->f_inode;
+	char label[FSLABEL_MAX] = {0};
+
+	switch (cmd) {
+	case FS_IOC_GETFLAGS:
+		*(int *)arg = EXT4_I(inode)->i_flags & EXT4_FL_USER_VISIBLE;
+		return 0;
+	case FS_IOC_GETVERSION:
+		*(int *)arg = inode->i_generation;
+		return 0;
+	case FS_IOC_GETFSLABEL:
+		memcpy(label, EXT4_SB(inode->i_sb)->es.s_volume_name,
+		       sizeof(EXT4_SB(inode->i_sb)->es.s_volume_name));
+		memcpy(arg, label, sizeof(label));
+		return 0;
+	case FS_IOC_SETFLAGS:
+	case FS_IOC_SETFSLABEL:
+		return -EROFS;
+	default:
+		return -ENOTTY;
+	}
+}
+
+const struct inode_operations ext4_file_inode_operations = {
+	.getattr = ext4_getattr,
+	.listxattr = ext4_listxattr,
+	.get_inode_acl = ext4_get_acl,
+	.fiemap = ext4_fiemap,
+};
+
+const struct file_operations ext4_file_operations = {
+	.open = file_open,
+	.llseek = ext4_llseek,
+	.read_iter = ext4_file_read_iter,
+	.ioctl = ext4_ioctl,
+};

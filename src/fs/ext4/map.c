@@ -1,0 +1,60 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * What lies at a place of a file: the one question behind reading, seeking and listing extents. Files answer
+ * it by their extent tree or by indirect blocks; iomap asks it in bytes.
+ */
+#include "iomap/iomap.h"
+#include "fs/ext4/ext4_internal.h"
+
+int ext4_map_blocks(struct inode *inode, struct ext4_map *map)
+{
+	if (EXT4_I(inode)->i_flags & EXT4_EXTENTS_FL)
+		return ext4_ext_map(inode, map);
+	return ext4_ind_map(inode, map);
+}
+
+static int ext4_iomap_begin(struct inode *inode, u64 pos, u64 length, unsigned flags, struct iomap *iomap,
+			    struct iomap *srcmap)
+{
+	unsigned bits = inode->i_blkbits;
+	u64 first = pos >> bits, last = (pos + length - 1) >> bits;
+	struct ext4_map map;
+	int err;
+
+	/* Reading needs no more than blocks in order; nothing is made here. */
+	if (flags & (IOMAP_WRITE | IOMAP_ZERO))
+		return -EROFS;
+	if (first > UINT32_MAX)
+		return -EINVAL;
+	map.lblk = first;
+	map.len = min_t(u64, last - first + 1, UINT32_MAX - first);
+	if (!map.len)
+		map.len = 1;
+	err = ext4_map_blocks(inode, &map);
+	if (err)
+		return err;
+	iomap->offset = first << bits;
+	iomap->length = (u64)map.len << bits;
+	iomap->bdev = inode->i_sb->s_bdev;
+	iomap->flags = EXT4_I(inode)->i_flags & EXT4_EXTENTS_FL ? 0 : IOMAP_F_MERGED;
+	iomap->addr = map.mapped || map.unwritten ? map.pblk << bits : IOMAP_NULL_ADDR;
+	iomap->type = map.unwritten ? IOMAP_UNWRITTEN : map.mapped ? IOMAP_MAPPED : IOMAP_HOLE;
+	return 0;
+}
+
+const struct iomap_ops ext4_iomap_ops = {.iomap_begin = ext4_iomap_begin};
+
+int ext4_bread(struct inode *inode, u32 lblk, const struct buffer_verifier *v, struct buffer_head **out)
+{
+	struct ext4_map map = {.lblk = lblk, .len = 1};
+	int err = ext4_map_blocks(inode, &map);
+
+	if (err)
+		return err;
+	if (!map.mapped) {
+		ext4_error_inode(inode, 0, "a hole at block %u of the file", lblk);
+		return -EFSCORRUPTED;
+	}
+	return bread(inode->i_sb->s_bdev, map.pblk, inode->i_sb->s_blocksize, v, inode, ext4_owner(inode),
+		     out);
+}

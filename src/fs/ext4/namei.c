@@ -1,0 +1,144 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Looking a name up in a directory, and the operations of directories, symlinks and special files. Which
+ * layout the directory has is decided here and nowhere above.
+ */
+#include "fs/ext4/ext4_internal.h"
+#include "vfs/dcache.h"
+
+struct find {
+	const char *name;
+	unsigned len;
+	u32 ino; /* 0: not found */
+};
+
+static bool find_in(void *arg, const struct ext4_dir_entry_2 *de, unsigned offset)
+{
+	struct find *f = arg;
+
+	if (de->name_len != f->len || memcmp(de->name, f->name, f->len))
+		return true;
+	f->ino = le32_to_cpu(de->inode);
+	return false;
+}
+
+static int find_in_block(struct inode *dir, u32 lblk, struct find *f)
+{
+	struct buffer_head *bh;
+	int err = ext4_bread(dir, lblk, &ext4_dir_verifier, &bh);
+
+	if (err)
+		return err;
+	ext4_dirents_walk(bh, dir->i_sb->s_blocksize, find_in, f);
+	brelse(bh);
+	return 0;
+}
+
+/* 0 with f->ino set or not; -ENOENT: the index is of no use. */
+static int find_hashed(struct inode *dir, struct find *f)
+{
+	const struct ext4_sb_info *sbi = EXT4_SB(dir->i_sb);
+	struct ext4_htree_path path;
+	struct ext4_hash h;
+	u32 next;
+	int err = ext4_htree_open(dir, &path);
+
+	if (err)
+		return err;
+	err = ext4_dirhash(sbi, path.hash_version, f->name, f->len, &h);
+	ext4_htree_put(&path);
+	if (err)
+		return err;
+	err = ext4_htree_find(dir, h.hash, &path);
+	if (err)
+		return err;
+	for (;;) {
+		err = find_in_block(dir, ext4_htree_leaf(&path), f);
+		if (err || f->ino)
+			break;
+		/* Equal hashes may go on in the next leaf. */
+		err = ext4_htree_next(dir, &path, &next);
+		if (err <= 0 || (next & ~1u) != h.hash)
+			break;
+	}
+	ext4_htree_put(&path);
+	return min(err, 0);
+}
+
+static int find_linear(struct inode *dir, struct find *f)
+{
+	u64 blocks = i_size_read(dir) >> dir->i_blkbits;
+
+	for (u64 lblk = 0; lblk < blocks && !f->ino; lblk++) {
+		int err;
+
+		if (lblk > UINT32_MAX)
+			return -EFSCORRUPTED;
+		err = find_in_block(dir, lblk, f);
+		if (err)
+			return err;
+	}
+	return 0;
+}
+
+int ext4_find_entry(struct inode *dir, const char *name, unsigned len, u32 *ino)
+{
+	struct find f = {.name = name, .len = len};
+	int err = -ENOENT;
+
+	if (len > EXT4_NAME_LEN)
+		return -ENAMETOOLONG;
+	if (EXT4_I(dir)->i_flags & EXT4_INDEX_FL)
+		err = find_hashed(dir, &f);
+	if (err == -ENOENT)
+		err = find_linear(dir, &f);
+	if (err)
+		return err;
+	*ino = f.ino;
+	return f.ino ? 0 : -ENOENT;
+}
+
+static int ext4_lookup(struct inode *dir, struct dentry *dentry, unsigned flags, struct dentry **out)
+{
+	struct inode *inode = NULL;
+	u32 ino;
+	int err = ext4_find_entry(dir, dentry->d_name.name, dentry->d_name.len, &ino);
+
+	if (err && err != -ENOENT)
+		return err;
+	if (!err && ino == dir->i_ino) {
+		ext4_error_inode(dir, 0, "directory holds itself as \"%.*s\"", (int)dentry->d_name.len,
+				 dentry->d_name.name);
+		return -EFSCORRUPTED;
+	}
+	if (!err)
+		err = ext4_iget(dir->i_sb, ino, EXT4_IGET_NORMAL, &inode);
+	if (err == -ESTALE) {
+		ext4_error_inode(dir, 0, "\"%.*s\" names inode %u, which is deleted", (int)dentry->d_name.len,
+				 dentry->d_name.name, ino);
+		return -EFSCORRUPTED;
+	}
+	if (err && err != -ENOENT)
+		return err;
+	return d_splice_alias(inode, dentry, out);
+}
+
+const struct inode_operations ext4_dir_inode_operations = {
+	.lookup = ext4_lookup,
+	.getattr = ext4_getattr,
+	.listxattr = ext4_listxattr,
+	.get_inode_acl = ext4_get_acl,
+	.fiemap = ext4_fiemap,
+};
+
+const struct inode_operations ext4_symlink_inode_operations = {
+	.get_link = ext4_get_link,
+	.getattr = ext4_getattr,
+	.listxattr = ext4_listxattr,
+};
+
+const struct inode_operations ext4_special_inode_operations = {
+	.getattr = ext4_getattr,
+	.listxattr = ext4_listxattr,
+	.get_inode_acl = ext4_get_acl,
+};
