@@ -180,11 +180,12 @@ static int bdev_fs_init(struct shale *machine)
 
 	if (err)
 		return err;
-	err = bdev_mount(machine, &mnt); // kept until the end: the tree stays
+	err = bdev_mount(machine, &mnt);
 	if (err) {
 		unregister_filesystem(machine, &bdev_type);
 		return err;
 	}
+	mnt->mnt_sb->s_fs_info = mnt; // kept until the end: the tree stays
 	vfs_set_special_fops(machine, S_IFBLK, &def_blk_fops);
 	blk_set_upper_ops(machine, &bdev_upper_ops);
 	return 0;
@@ -196,8 +197,10 @@ static void bdev_fs_exit(struct shale *machine)
 
 	blk_set_upper_ops(machine, NULL);
 	if (!bdev_mount(machine, &mnt)) {
+		struct vfsmount *kept = mnt->mnt_sb->s_fs_info;
+
 		mntput(mnt);
-		mntput(mnt); // the one of bdev_fs_init
+		mntput(kept);
 	}
 	unregister_filesystem(machine, &bdev_type);
 }
