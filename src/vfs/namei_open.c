@@ -8,9 +8,7 @@
 #include <errno.h>
 #include <fcntl.h>
 
-#ifndef __O_TMPFILE
-#define __O_TMPFILE 020000000
-#endif
+#define O_TMPFILE_BIT 020000000 // without O_DIRECTORY, which O_TMPFILE holds too
 
 // protected_regular and protected_fifos: O_CREAT does not open what another owns in a sticky directory that
 // others write to.
@@ -220,7 +218,7 @@ int open_path_lookup(int dfd, const char *name, const struct open_flags *op, str
 		unsigned flags = op->lookup_flags | mode;
 
 		nd_set(&nd, dfd, name);
-		if (unlikely(op->open_flag & __O_TMPFILE)) {
+		if (unlikely(op->open_flag & O_TMPFILE_BIT)) {
 			err = open_tmpfile(&nd, op, flags);
 		} else if (unlikely(op->open_flag & O_PATH)) {
 			err = path_lookupat(&nd, flags, &out->path);

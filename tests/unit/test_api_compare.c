@@ -233,7 +233,7 @@ static void test_reads_and_seeks(void **state)
 	char buf[64];
 	struct iovec iov = {buf, sizeof(buf)}, bad = {buf, (size_t)-1};
 	volatile size_t huge = (size_t)-1; /* volatile: the compiler would warn of what is tested */
-	volatile int many = 1025;
+	volatile int many = 1025, fewer = -1;
 
 	for (unsigned m = 0; m < 4; m++) {
 		for (unsigned n = 0; n < 2; n++) {
@@ -248,7 +248,7 @@ static void test_reads_and_seeks(void **state)
 			SAME(pread(h, buf, 10, INT64_MAX - 5), shale_pread(t, s, buf, 10, INT64_MAX - 5));
 			SAME(pread(h, buf, huge, 0), shale_pread(t, s, buf, huge, 0));
 			SAME(preadv(h, &iov, 1, 3), shale_preadv(t, s, &iov, 1, 3));
-			SAME(preadv(h, &iov, -1, 3), shale_preadv(t, s, &iov, -1, 3));
+			SAME(preadv(h, &iov, fewer, 3), shale_preadv(t, s, &iov, fewer, 3));
 			SAME(preadv(h, &iov, many, 3), shale_preadv(t, s, &iov, many, 3));
 			SAME(preadv(h, &bad, 1, 3), shale_preadv(t, s, &bad, 1, 3));
 			SAME(preadv(h, &iov, 1, -2), shale_preadv(t, s, &iov, 1, -2));
