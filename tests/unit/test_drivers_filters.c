@@ -297,11 +297,80 @@ static void test_log_replays_prefixes(void **state)
 	drivers_stop(&t);
 }
 
-/* A failed write is in the log with its error; the log above a fault sees what the disk told. */
-static void test_filters_stack(void **state)
+static void end_and_complete(struct bio *bio)
+{
+	complete(bio->bi_private);
+}
+
+/* The record is emptied while a write is on its way below it: the write ends, and is not in the record. */
+static void test_log_cleared_in_flight(void **state)
 {
 	struct drivers_machine t;
-	struct shale *machine = drivers_start(&t, 2, 1);
+	struct shale *machine = drivers_start(&t, 0, 1);
+	struct block_device *bdev = disk_open(machine, "d", "log+delay+ram:1M?delay=1s", 0);
+	struct completion done;
+	struct write_log *log;
+	struct bio *bio;
+
+	assert_int_equal(write_log_get(machine, NULL, &log), 0);
+	init_completion(&done);
+	assert_int_equal(bio_alloc(bdev, 1, REQ_OP_WRITE, &bio), 0);
+	bio_add_mem(bio, in, 4096);
+	bio->bi_private = &done;
+	bio->bi_end_io = end_and_complete;
+	submit_bio(bio);
+	machine_run_pending(machine);
+	assert_int_equal(write_log_count(log), 1);
+	assert_false(completion_done(&done));
+	write_log_clear(log);
+	assert_int_equal(write_log_mark(log, "in its place"), 0);
+	wait_for_completion_io(&done);
+	assert_int_equal(bio->bi_status, 0);
+	bio_put(bio);
+	assert_shows(machine, "d", "log", "on entries=1 bytes=13 counter=3\n");
+	write_log_put(log);
+	disk_close(machine, bdev);
+	drivers_stop(&t);
+}
+
+/* A write that cannot be recorded does not reach the disk. */
+static void test_log_without_memory(void **state)
+{
+	struct drivers_machine t;
+	struct shale *machine = drivers_start(&t, 0, 1);
+	struct block_device *bdev = disk_open(machine, "d", "log+ram:1M", 0);
+	unsigned failures = 0;
+	bool injected = true;
+
+	memset(in, 7, 4096);
+	for (unsigned nth = 1; injected; nth++) {
+		struct bio *bio;
+		int err;
+
+		assert_int_equal(bio_alloc(bdev, 1, REQ_OP_WRITE, &bio), 0);
+		bio->bi_iter.bi_sector = nth * 8;
+		bio_add_mem(bio, in, 4096);
+		alloc_fail_set(machine, ALLOC_FAIL_NTH, nth, 0);
+		err = submit_bio_wait(bio);
+		injected = alloc_fail_injected(machine);
+		alloc_fail_clear(machine);
+		bio_put(bio);
+		failures += err != 0;
+		if (err)
+			assert_int_equal(err, -ENOMEM);
+		assert_int_equal(disk_read(bdev, nth * 8, out, 4096), 0);
+		assert_true(all_bytes(out, 4096, err ? 0 : 7));
+	}
+	assert_true(failures >= 2);
+	disk_close(machine, bdev);
+	drivers_stop(&t);
+}
+
+/* A failed write is in the log with its error; the log above a fault sees what the disk told. */
+static void stack_check(unsigned threads)
+{
+	struct drivers_machine t;
+	struct shale *machine = drivers_start(&t, threads, 1);
 	struct block_device *bdev =
 		disk_open(machine, "d",
 			  "log+delay+fault+cow+ram:1M?fault=op=write,start=0,end=0,error=EIO&delay=1ms", 0);
@@ -318,6 +387,12 @@ static void test_filters_stack(void **state)
 	write_log_put(log);
 	disk_close(machine, bdev);
 	drivers_stop(&t);
+}
+
+static void test_filters_stack(void **state)
+{
+	for (unsigned threads = 0; threads <= 2; threads++)
+		stack_check(threads);
 }
 
 struct crowd {
@@ -364,6 +439,8 @@ int main(void)
 		cmocka_unit_test(test_cow_leaves_the_lower_disk_alone),
 		cmocka_unit_test(test_log_records_order_data_and_kind),
 		cmocka_unit_test(test_log_replays_prefixes),
+		cmocka_unit_test(test_log_cleared_in_flight),
+		cmocka_unit_test(test_log_without_memory),
 		cmocka_unit_test(test_filters_stack),
 		cmocka_unit_test(test_filters_many_threads),
 	};
