@@ -60,23 +60,5 @@ static inline bool api_forked(const struct shale *machine)
 		api_call_result;                                                                             \
 	})
 
-// What the kernel finds wrong with a name before it looks at it; 0: nothing.
-static inline int api_path_or_empty(const char *path)
-{
-	if (unlikely(!path))
-		return -EFAULT;
-	return unlikely(strnlen(path, PATH_MAX) == PATH_MAX) ? -ENAMETOOLONG : 0;
-}
-static inline int api_path(const char *path)
-{
-	int err = api_path_or_empty(path);
-
-	return likely(!err) ? (*path ? 0 : -ENOENT) : err;
-}
-static inline int api_path_at(const char *path, int at_flags)
-{
-	return at_flags & 0x1000 /* AT_EMPTY_PATH */ ? api_path_or_empty(path) : api_path(path);
-}
-
 // Text of the library into the caller's buffer: NUL-terminated, cut; its whole length.
 ssize_t api_copy_text(const char *text, char *buf, size_t size);

@@ -5,8 +5,7 @@
 #include <linux/openat2.h>
 #include <sys/uio.h>
 
-#define O_LARGEFILE_KERNEL 0100000 // what a 64-bit kernel adds to every open
-#define O_TMPFILE_BIT      020000000
+#define O_TMPFILE_BIT 020000000
 #define OPENAT_FLAGS                                                                                         \
 	(O_ACCMODE | O_CREAT | O_EXCL | O_NOCTTY | O_TRUNC | O_APPEND | O_NONBLOCK | O_SYNC | O_DSYNC |      \
 	 O_ASYNC | O_DIRECT | O_DIRECTORY | O_NOFOLLOW | O_NOATIME | O_CLOEXEC | O_PATH | O_TMPFILE)
@@ -15,7 +14,7 @@
 // not needed.
 static struct open_how openat_how(int flags, mode_t mode)
 {
-	struct open_how how = {.flags = (unsigned)(flags & OPENAT_FLAGS) | O_LARGEFILE_KERNEL};
+	struct open_how how = {.flags = (unsigned)(flags & OPENAT_FLAGS)};
 
 	if (flags & O_PATH)
 		how.flags = (unsigned)flags & (O_DIRECTORY | O_NOFOLLOW | O_PATH | O_CLOEXEC);

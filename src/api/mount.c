@@ -4,12 +4,12 @@
 int shale_mount(struct shale_task *task, const char *source, const char *target, const char *fstype,
 		unsigned long ms_flags, const char *data)
 {
-	return (int)api_call(task, api_path(target) ?: do_mount(source, target, fstype, ms_flags, data));
+	return (int)api_call(task, do_mount(source, target, fstype, ms_flags, data));
 }
 
 int shale_umount2(struct shale_task *task, const char *target, int flags)
 {
-	return (int)api_call(task, api_path(target) ?: do_umount(target, flags));
+	return (int)api_call(task, do_umount(target, flags));
 }
 
 static long mount_error(struct shale *machine, char *buf, size_t size)

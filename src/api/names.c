@@ -10,7 +10,7 @@ ssize_t shale_getdents64(struct shale_task *task, int fd, void *dirents, size_t 
 
 int shale_mkdirat(struct shale_task *task, int dfd, const char *path, mode_t mode)
 {
-	return (int)api_call(task, api_path(path) ?: do_mkdirat(dfd, path, mode));
+	return (int)api_call(task, do_mkdirat(dfd, path, mode));
 }
 
 int shale_mkdir(struct shale_task *task, const char *path, mode_t mode)
@@ -20,7 +20,7 @@ int shale_mkdir(struct shale_task *task, const char *path, mode_t mode)
 
 int shale_mknodat(struct shale_task *task, int dfd, const char *path, mode_t mode, dev_t dev)
 {
-	return (int)api_call(task, api_path(path) ?: do_mknodat(dfd, path, mode, dev));
+	return (int)api_call(task, do_mknodat(dfd, path, mode, dev));
 }
 
 int shale_mknod(struct shale_task *task, const char *path, mode_t mode, dev_t dev)
@@ -30,7 +30,7 @@ int shale_mknod(struct shale_task *task, const char *path, mode_t mode, dev_t de
 
 int shale_symlinkat(struct shale_task *task, const char *target, int dfd, const char *path)
 {
-	return (int)api_call(task, api_path(target) ?: api_path(path) ?: do_symlinkat(target, dfd, path));
+	return (int)api_call(task, do_symlinkat(target, dfd, path));
 }
 
 int shale_symlink(struct shale_task *task, const char *target, const char *path)
@@ -41,9 +41,7 @@ int shale_symlink(struct shale_task *task, const char *target, const char *path)
 int shale_linkat(struct shale_task *task, int odfd, const char *oldpath, int ndfd, const char *newpath,
 		 int at_flags)
 {
-	return (int)api_call(task, api_path_at(oldpath, at_flags)
-					   ?: api_path(newpath)
-						      ?: do_linkat(odfd, oldpath, ndfd, newpath, at_flags));
+	return (int)api_call(task, do_linkat(odfd, oldpath, ndfd, newpath, at_flags));
 }
 
 int shale_link(struct shale_task *task, const char *oldpath, const char *newpath)
@@ -53,7 +51,7 @@ int shale_link(struct shale_task *task, const char *oldpath, const char *newpath
 
 int shale_unlinkat(struct shale_task *task, int dfd, const char *path, int at_flags)
 {
-	return (int)api_call(task, api_path(path) ?: do_unlinkat(dfd, path, at_flags));
+	return (int)api_call(task, do_unlinkat(dfd, path, at_flags));
 }
 
 int shale_unlink(struct shale_task *task, const char *path)

@@ -9,7 +9,7 @@ int shale_fstatat(struct shale_task *task, int dfd, const char *path, struct sta
 {
 	if (unlikely(!st))
 		return -EFAULT;
-	return (int)api_call(task, api_path_at(path, at_flags) ?: do_fstatat(dfd, path, st, at_flags));
+	return (int)api_call(task, do_fstatat(dfd, path, st, at_flags));
 }
 
 int shale_stat(struct shale_task *task, const char *path, struct stat *st)
@@ -34,16 +34,16 @@ int shale_statx(struct shale_task *task, int dfd, const char *path, int at_flags
 {
 	if (unlikely(!stx))
 		return -EFAULT;
-	return (int)api_call(task, api_path_at(path, at_flags) ?: do_statx(dfd, path, at_flags, mask, stx));
+	return (int)api_call(task, do_statx(dfd, path, at_flags, mask, stx));
 }
 
 ssize_t shale_readlinkat(struct shale_task *task, int dfd, const char *path, char *buf, size_t size)
 {
 	if ((int)size <= 0)
 		return -EINVAL;
-	if (!buf)
+	if (!buf || !path)
 		return -EFAULT;
-	return api_call(task, api_path_or_empty(path) ?: do_readlinkat(dfd, path, buf, size));
+	return api_call(task, do_readlinkat(dfd, path, buf, size));
 }
 
 ssize_t shale_readlink(struct shale_task *task, const char *path, char *buf, size_t size)
@@ -53,7 +53,7 @@ ssize_t shale_readlink(struct shale_task *task, const char *path, char *buf, siz
 
 int shale_faccessat2(struct shale_task *task, int dfd, const char *path, int mode, int at_flags)
 {
-	return (int)api_call(task, api_path_at(path, at_flags) ?: do_faccessat(dfd, path, mode, at_flags));
+	return (int)api_call(task, do_faccessat(dfd, path, mode, at_flags));
 }
 
 int shale_faccessat(struct shale_task *task, int dfd, const char *path, int mode)
@@ -88,9 +88,9 @@ int shale_statfs(struct shale_task *task, const char *path, struct statfs *buf)
 	struct kstatfs st;
 	int err;
 
-	if (!buf)
+	if (!buf || !path)
 		return -EFAULT;
-	err = (int)api_call(task, api_path(path) ?: do_statfs(path, -1, &st));
+	err = (int)api_call(task, do_statfs(path, -1, &st));
 	return err ?: fill_statfs(buf, &st);
 }
 
@@ -108,9 +108,9 @@ int shale_fstatfs(struct shale_task *task, int fd, struct statfs *buf)
 static ssize_t getxattr_by_name(struct shale_task *task, const char *path, bool follow, const char *name,
 				void *value, size_t size)
 {
-	if (!name || (size && !value))
+	if (!path || !name || (size && !value))
 		return -EFAULT;
-	return api_call(task, api_path(path) ?: do_getxattr(AT_FDCWD, path, follow, -1, name, value, size));
+	return api_call(task, do_getxattr(AT_FDCWD, path, follow, -1, name, value, size));
 }
 
 ssize_t shale_getxattr(struct shale_task *task, const char *path, const char *name, void *value, size_t size)
@@ -133,9 +133,9 @@ ssize_t shale_fgetxattr(struct shale_task *task, int fd, const char *name, void 
 static ssize_t listxattr_by_name(struct shale_task *task, const char *path, bool follow, char *list,
 				 size_t size)
 {
-	if (size && !list)
+	if (!path || (size && !list))
 		return -EFAULT;
-	return api_call(task, api_path(path) ?: do_listxattr(AT_FDCWD, path, follow, -1, list, size));
+	return api_call(task, do_listxattr(AT_FDCWD, path, follow, -1, list, size));
 }
 
 ssize_t shale_listxattr(struct shale_task *task, const char *path, char *list, size_t size)

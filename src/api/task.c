@@ -78,7 +78,7 @@ int shale_setrlimit(struct shale_task *task, int resource, const struct rlimit *
 
 int shale_chdir(struct shale_task *task, const char *path)
 {
-	return (int)api_call(task, api_path(path) ?: do_chdir(path));
+	return (int)api_call(task, do_chdir(path));
 }
 
 int shale_fchdir(struct shale_task *task, int fd)
@@ -88,7 +88,7 @@ int shale_fchdir(struct shale_task *task, int fd)
 
 int shale_chroot(struct shale_task *task, const char *path)
 {
-	return (int)api_call(task, api_path(path) ?: do_chroot(path));
+	return (int)api_call(task, do_chroot(path));
 }
 
 ssize_t shale_getcwd(struct shale_task *task, char *buf, size_t size)

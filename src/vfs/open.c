@@ -8,7 +8,7 @@
 #include "vfs/files_internal.h"
 #include "vfs/inode.h"
 #include "vfs/mount.h"
-#include "vfs/namei.h"
+#include "vfs/namei_internal.h"
 #include "vfs/super.h"
 #include "vfs/vfs_internal.h"
 
@@ -98,17 +98,17 @@ static int build_open_flags(const struct open_how *how, struct open_flags *op)
 	op->intent = flags & O_PATH ? 0 : LOOKUP_OPEN;
 	if (flags & O_CREAT) {
 		op->intent |= LOOKUP_CREATE;
-		if (flags & O_EXCL) {
+		if (flags & O_EXCL)
 			op->intent |= LOOKUP_EXCL;
-			flags |= O_NOFOLLOW;
-		}
 	}
 	op->lookup_flags = resolve_flags(how->resolve);
 	if (flags & O_DIRECTORY)
 		op->lookup_flags |= LOOKUP_DIRECTORY;
-	if (!(flags & O_NOFOLLOW))
+	if (!(flags & O_NOFOLLOW) && !(op->intent & LOOKUP_EXCL))
 		op->lookup_flags |= LOOKUP_FOLLOW;
-	op->open_flag = (int)flags;
+	if (!(flags & O_PATH))
+		flags |= O_LARGEFILE_KERNEL;
+	op->open_flag = (int)(flags & ~(u64)O_CLOEXEC); // which is the descriptor's
 	return 0;
 }
 
@@ -329,18 +329,6 @@ static int check_how_size(const struct open_how *how, size_t size)
 	return 0;
 }
 
-static int check_name(const char *name)
-{
-	size_t len;
-
-	if (!name)
-		return -EFAULT;
-	len = strnlen(name, PATH_MAX);
-	if (unlikely(len == PATH_MAX))
-		return -ENAMETOOLONG;
-	return likely(len) ? 0 : -ENOENT;
-}
-
 long do_sys_openat2(int dfd, const char *name, const struct open_how *how, size_t size)
 {
 	struct open_flags op;
@@ -355,12 +343,9 @@ long do_sys_openat2(int dfd, const char *name, const struct open_how *how, size_
 	err = build_open_flags(how, &op);
 	if (unlikely(err))
 		return err;
-	err = check_name(name);
-	if (unlikely(err))
-		return err;
-	fd = get_unused_fd_flags((unsigned)op.open_flag);
+	fd = get_unused_fd_flags(how->flags & O_CLOEXEC);
 	if (unlikely(fd < 0))
-		return fd;
+		return check_name(name, 0) ?: fd; // the name's faults come first
 	err = do_filp_open(dfd, name, &op, &file);
 	if (unlikely(err)) {
 		put_unused_fd((unsigned)fd);

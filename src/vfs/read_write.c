@@ -18,8 +18,9 @@
 #include <limits.h>
 #include <sys/uio.h>
 
-#define FAST_READ_MOST (64u << 10) // longer ones do not hold up grace periods
-#define RWF_SUPPORTED  (RWF_HIPRI | RWF_DSYNC | RWF_SYNC | RWF_NOWAIT | RWF_APPEND)
+#define USER_SPACE_BYTES 0x7ffffffff000ul // TASK_SIZE
+#define FAST_READ_MOST   (64u << 10)      // longer ones do not hold up grace periods
+#define RWF_SUPPORTED    (RWF_HIPRI | RWF_DSYNC | RWF_SYNC | RWF_NOWAIT | RWF_APPEND)
 
 static int rw_verify_area(loff_t pos, size_t count)
 {
@@ -32,9 +33,23 @@ static int check_readable(const struct file *file)
 {
 	if (unlikely(!(file->f_mode & FMODE_READ)))
 		return -EBADF;
-	if (unlikely(!(file->f_mode & FMODE_CAN_READ)))
-		return S_ISDIR(file->f_inode->i_mode) ? -EISDIR : -EINVAL;
+	if (unlikely(!(file->f_mode & FMODE_CAN_READ)) && !S_ISDIR(file->f_inode->i_mode))
+		return -EINVAL;
 	return 0;
+}
+
+// Memory that no process can have. (What is merely not mapped faults as it would anywhere in the process.)
+static bool access_ok(const void *buf, size_t count)
+{
+	return count <= USER_SPACE_BYTES && (uintptr_t)buf <= USER_SPACE_BYTES - count && (buf || !count);
+}
+
+// A directory is refused here, after all that is wrong with the arguments.
+static ssize_t call_read_iter(struct kiocb *iocb, struct iov_iter *iter)
+{
+	struct file *file = iocb->ki_filp;
+
+	return likely(file->f_mode & FMODE_CAN_READ) ? file->f_op->read_iter(iocb, iter) : -EISDIR;
 }
 
 static int kiocb_set_flags(struct kiocb *iocb, int rwf)
@@ -66,7 +81,7 @@ static ssize_t vfs_read(struct file *file, void *buf, size_t count, loff_t *pos)
 
 	if (unlikely(n))
 		return n;
-	if (unlikely(!buf && count))
+	if (unlikely(!access_ok(buf, count)))
 		return -EFAULT;
 	n = rw_verify_area(*pos, count);
 	if (unlikely(n))
@@ -75,7 +90,7 @@ static ssize_t vfs_read(struct file *file, void *buf, size_t count, loff_t *pos)
 		count = MAX_RW_COUNT;
 	iov_iter_ubuf(&iter, ITER_DEST, buf, count);
 	init_kiocb(&iocb, file, *pos);
-	n = file->f_op->read_iter(&iocb, &iter);
+	n = call_read_iter(&iocb, &iter);
 	if (n > 0)
 		*pos = iocb.ki_pos;
 	return n;
@@ -180,7 +195,7 @@ ssize_t vfs_readv(struct file *file, const struct iovec *iov, int iovcnt, loff_t
 		if (!n)
 			n = kiocb_set_flags(&iocb, rwf_flags);
 		if (!n) {
-			n = file->f_op->read_iter(&iocb, &iter);
+			n = call_read_iter(&iocb, &iter);
 			if (n > 0)
 				*pos = iocb.ki_pos;
 		}

@@ -91,7 +91,7 @@ static int stat_by_fd(int fd, walk_end_fn end, void *arg)
 // "" with AT_EMPTY_PATH: what dfd stands for.
 static int stat_by_name(int dfd, const char *name, int at_flags, walk_end_fn end, void *arg)
 {
-	if ((at_flags & AT_EMPTY_PATH) && !*name && dfd >= 0)
+	if (unlikely((at_flags & AT_EMPTY_PATH) && name && !*name) && dfd >= 0)
 		return stat_by_fd(dfd, end, arg);
 	return lookup_then(dfd, name, at_lookup_flags(at_flags), end, arg);
 }

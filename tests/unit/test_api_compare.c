@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Rows V6, V7, N3, P1, F1: the same calls on a directory of the host (tmpfs) and on shale's rootfs give the same results and
- * the same errors: every combination of open flags over every kind of name, openat2's rules, descriptors, seeks, reads, links and removals.
+ * Rows V6, V7, N3, P1, F1: the same calls on a directory of the host (tmpfs) and on shale's rootfs give the
+ * same results and the same errors: every combination of open flags over every kind of name, openat2's rules,
+ * descriptors, seeks, reads, links and removals.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -112,12 +113,15 @@ static int teardown(void **state)
 	return failures ? -1 : 0;
 }
 
-static const char *const names[] = {"file",    "dir",	 "dir/",   "file/",  "lfile", "ldir",	 "ldir/", "lgone", "loop",
-				    "missing", "missing/", "dir/up", "dir/..", ".",	"nodev",     "sock",  "dir/no/file",
-				    "file/x",  "",	   "ldir/sub", "dir/sub/../../file", "lfile/"};
+static const char *const names[] = {
+	"file",  "dir",  "dir/",        "file/",    "lfile",  "ldir",     "ldir/",
+	"lgone", "loop", "missing",     "missing/", "dir/up", "dir/..",   ".",
+	"nodev", "sock", "dir/no/file", "file/x",   "",       "ldir/sub", "dir/sub/../../file",
+	"lfile/"};
 #define NR_NAMES (sizeof(names) / sizeof(names[0]))
 
-static const int flag_bits[] = {O_CREAT, O_EXCL, O_TRUNC, O_DIRECTORY, O_NOFOLLOW, O_PATH, O_APPEND, O_CLOEXEC};
+static const int flag_bits[] = {O_CREAT,    O_EXCL, O_TRUNC,  O_DIRECTORY,
+				O_NOFOLLOW, O_PATH, O_APPEND, O_CLOEXEC};
 #define NR_FLAGS (sizeof(flag_bits) / sizeof(flag_bits[0]))
 
 /* What creating opens may have made. */
@@ -133,8 +137,10 @@ static void compare_opened(struct world *w, int h, int s, const char *name, int 
 {
 	struct stat hst, sst;
 
-	same(host_result(fcntl(h, F_GETFL)), shale_fcntl(w->task, s, F_GETFL, 0), "F_GETFL %s %#o", name, flags);
-	same(host_result(fcntl(h, F_GETFD)), shale_fcntl(w->task, s, F_GETFD, 0), "F_GETFD %s %#o", name, flags);
+	same(host_result(fcntl(h, F_GETFL)), shale_fcntl(w->task, s, F_GETFL, 0), "F_GETFL %s %#o", name,
+	     flags);
+	same(host_result(fcntl(h, F_GETFD)), shale_fcntl(w->task, s, F_GETFD, 0), "F_GETFD %s %#o", name,
+	     flags);
 	same(host_result(fstat(h, &hst)), shale_fstat(w->task, s, &sst), "fstat %s %#o", name, flags);
 	same(hst.st_mode, sst.st_mode, "mode %s %#o", name, flags);
 	same((long)hst.st_nlink, (long)sst.st_nlink, "nlink %s %#o", name, flags);
@@ -179,8 +185,8 @@ static void compare_openat2(struct world *w, const char *name, struct open_how h
 	long h = host_result(syscall(SYS_openat2, w->h, name, &how, size));
 	long s = shale_openat2(w->task, w->s, name, &how, size);
 
-	same(yes(h), yes(s), "openat2 %s flags %#llo mode %#llo resolve %#llx", name, (unsigned long long)how.flags,
-	     (unsigned long long)how.mode, (unsigned long long)how.resolve);
+	same(yes(h), yes(s), "openat2 %s flags %#llo mode %#llo resolve %#llx", name,
+	     (unsigned long long)how.flags, (unsigned long long)how.mode, (unsigned long long)how.resolve);
 	close_both(w, h, s, name, (int)how.flags);
 	if (how.flags & O_CREAT)
 		forget_made(w);
@@ -188,9 +194,16 @@ static void compare_openat2(struct world *w, const char *name, struct open_how h
 
 static void test_openat2_rules(void **state)
 {
-	static const unsigned long long flags[] = {O_RDONLY, O_WRONLY | O_TRUNC, O_RDONLY | O_CREAT, O_PATH, O_PATH | O_RDWR,
-						   O_DIRECTORY | O_CREAT, 1ull << 40, O_RDONLY | O_NOFOLLOW,
-						   O_WRONLY | O_CREAT | O_EXCL, O_PATH | O_DIRECTORY | O_NOFOLLOW};
+	static const unsigned long long flags[] = {O_RDONLY,
+						   O_WRONLY | O_TRUNC,
+						   O_RDONLY | O_CREAT,
+						   O_PATH,
+						   O_PATH | O_RDWR,
+						   O_DIRECTORY | O_CREAT,
+						   1ull << 40,
+						   O_RDONLY | O_NOFOLLOW,
+						   O_WRONLY | O_CREAT | O_EXCL,
+						   O_PATH | O_DIRECTORY | O_NOFOLLOW};
 	static const unsigned long long modes[] = {0, 0644, 010000};
 	struct world *w = *state;
 
@@ -202,7 +215,9 @@ static void test_openat2_rules(void **state)
 					if (resolve & RESOLVE_CACHED && !(flags[f] & (O_CREAT | O_TRUNC)))
 						continue;
 					compare_openat2(w, names[n],
-							(struct open_how){.flags = flags[f], .mode = modes[m], .resolve = resolve},
+							(struct open_how){.flags = flags[f],
+									  .mode = modes[m],
+									  .resolve = resolve},
 							sizeof(struct open_how));
 				}
 	assert_int_equal(failures, 0);
@@ -217,10 +232,12 @@ static void test_openat2_sizes(void **state)
 	memcpy(block, &how, sizeof(how));
 	for (size_t size = 0; size <= 8192; size += size < 64 ? 1 : 1013)
 		same(yes(host_result(syscall(SYS_openat2, w->h, "file", block, size))),
-		     yes(shale_openat2(w->task, w->s, "file", (struct open_how *)block, size)), "size %zu", size);
+		     yes(shale_openat2(w->task, w->s, "file", (struct open_how *)block, size)), "size %zu",
+		     size);
 	block[100] = 1;
 	same(yes(host_result(syscall(SYS_openat2, w->h, "file", block, (size_t)128))),
-	     yes(shale_openat2(w->task, w->s, "file", (struct open_how *)block, 128)), "a bit behind the struct");
+	     yes(shale_openat2(w->task, w->s, "file", (struct open_how *)block, 128)),
+	     "a bit behind the struct");
 	assert_int_equal(failures, 0);
 }
 
@@ -237,7 +254,8 @@ static void test_reads_and_seeks(void **state)
 
 	for (unsigned m = 0; m < 4; m++) {
 		for (unsigned n = 0; n < 2; n++) {
-			int h = openat(w->h, what[n], modes[m]), s = shale_openat(t, w->s, what[n], modes[m], 0);
+			int h = openat(w->h, what[n], modes[m]),
+			    s = shale_openat(t, w->s, what[n], modes[m], 0);
 
 			if (h < 0)
 				continue;
@@ -257,15 +275,17 @@ static void test_reads_and_seeks(void **state)
 			SAME(readv(h, &iov, 0), shale_readv(t, s, &iov, 0));
 			for (int whence = -1; whence <= 5; whence++)
 				for (off_t off = -1; off <= 2; off++) {
-					if (n == 1 && whence >= SEEK_END) /* a directory's end is its own business */
+					if (n == 1 &&
+					    whence >= SEEK_END) /* a directory's end is its own business */
 						continue;
-					same(host_result(lseek(h, off, whence)), shale_lseek(t, s, off, whence),
-					     "lseek %s %d %ld", what[n], whence, (long)off);
+					same(host_result(lseek(h, off, whence)),
+					     shale_lseek(t, s, off, whence), "lseek %s %d %ld", what[n],
+					     whence, (long)off);
 				}
 			same(-posix_fadvise(h, 0, 0, 99), shale_fadvise(t, s, 0, 0, 99), "fadvise 99");
 			same(-posix_fadvise(h, 0, -1, 0), shale_fadvise(t, s, 0, -1, 0), "fadvise -1");
-			same(-posix_fadvise(h, 0, 0, POSIX_FADV_DONTNEED), shale_fadvise(t, s, 0, 0, POSIX_FADV_DONTNEED),
-			     "fadvise DONTNEED");
+			same(-posix_fadvise(h, 0, 0, POSIX_FADV_DONTNEED),
+			     shale_fadvise(t, s, 0, 0, POSIX_FADV_DONTNEED), "fadvise DONTNEED");
 			SAME(syscall(SYS_readahead, h, 0l, 10ul), shale_readahead(t, s, 0, 10));
 			close(h);
 			shale_close(t, s);
@@ -303,17 +323,24 @@ static void compare_stats(struct world *w, const char *name, int at_flags)
 	same(h, s, "readlinkat %s", name);
 	if (h > 0 && h == s)
 		same(0, memcmp(hbuf, sbuf, (size_t)h), "target %s", name);
-	same(host_result(readlinkat(w->h, name, hbuf, 0)), shale_readlinkat(w->task, w->s, name, sbuf, 0), "readlinkat %s 0",
-	     name);
+	same(host_result(readlinkat(w->h, name, hbuf, 0)), shale_readlinkat(w->task, w->s, name, sbuf, 0),
+	     "readlinkat %s 0", name);
 	for (int mode = 0; mode <= 8; mode++)
 		same(host_result(syscall(SYS_faccessat2, w->h, name, mode, at_flags)),
-		     shale_faccessat2(w->task, w->s, name, mode, at_flags), "faccessat2 %s %d %#x", name, mode, at_flags);
+		     shale_faccessat2(w->task, w->s, name, mode, at_flags), "faccessat2 %s %d %#x", name,
+		     mode, at_flags);
 }
 
 static void test_attributes(void **state)
 {
-	static const int flags[] = {0, AT_SYMLINK_NOFOLLOW, AT_EMPTY_PATH, AT_EMPTY_PATH | AT_SYMLINK_NOFOLLOW,
-				    AT_NO_AUTOMOUNT, 0x8000, AT_EACCESS, AT_SYMLINK_FOLLOW};
+	static const int flags[] = {0,
+				    AT_SYMLINK_NOFOLLOW,
+				    AT_EMPTY_PATH,
+				    AT_EMPTY_PATH | AT_SYMLINK_NOFOLLOW,
+				    AT_NO_AUTOMOUNT,
+				    0x8000,
+				    AT_EACCESS,
+				    AT_SYMLINK_FOLLOW};
 	struct world *w = *state;
 
 	for (unsigned n = 0; n < NR_NAMES; n++)
@@ -328,28 +355,34 @@ static void test_changes_of_names(void **state)
 	struct shale_task *t = w->task;
 
 	for (unsigned n = 0; n < NR_NAMES; n++) {
-		same(host_result(mkdirat(w->h, names[n], 01777)), shale_mkdirat(t, w->s, names[n], 01777), "mkdirat %s",
-		     names[n]);
-		same(host_result(symlinkat("x", w->h, names[n])), shale_symlinkat(t, "x", w->s, names[n]), "symlinkat %s",
-		     names[n]);
+		same(host_result(mkdirat(w->h, names[n], 01777)), shale_mkdirat(t, w->s, names[n], 01777),
+		     "mkdirat %s", names[n]);
+		same(host_result(symlinkat("x", w->h, names[n])), shale_symlinkat(t, "x", w->s, names[n]),
+		     "symlinkat %s", names[n]);
 		same(host_result(linkat(w->h, "file", w->h, names[n], 0)),
 		     shale_linkat(t, w->s, "file", w->s, names[n], 0), "linkat to %s", names[n]);
 		same(host_result(linkat(w->h, names[n], w->h, "made", 0)),
 		     shale_linkat(t, w->s, names[n], w->s, "made", 0), "linkat from %s", names[n]);
-		same(host_result(unlinkat(w->h, "made", 0)), shale_unlinkat(t, w->s, "made", 0), "unlinkat made");
+		same(host_result(unlinkat(w->h, "made", 0)), shale_unlinkat(t, w->s, "made", 0),
+		     "unlinkat made");
 		same(host_result(linkat(w->h, names[n], w->h, "made", AT_SYMLINK_FOLLOW)),
-		     shale_linkat(t, w->s, names[n], w->s, "made", AT_SYMLINK_FOLLOW), "linkat through %s", names[n]);
-		same(host_result(unlinkat(w->h, "made", 0)), shale_unlinkat(t, w->s, "made", 0), "unlinkat made");
+		     shale_linkat(t, w->s, names[n], w->s, "made", AT_SYMLINK_FOLLOW), "linkat through %s",
+		     names[n]);
+		same(host_result(unlinkat(w->h, "made", 0)), shale_unlinkat(t, w->s, "made", 0),
+		     "unlinkat made");
 		same(host_result(mknodat(w->h, names[n], S_IFREG | 0600, 0)),
 		     shale_mknodat(t, w->s, names[n], S_IFREG | 0600, 0), "mknodat %s", names[n]);
 		same(host_result(mknodat(w->h, names[n], S_IFDIR | 0600, 0)),
-		     shale_mknodat(t, w->s, names[n], S_IFDIR | 0600, 0), "mknodat of a directory %s", names[n]);
+		     shale_mknodat(t, w->s, names[n], S_IFDIR | 0600, 0), "mknodat of a directory %s",
+		     names[n]);
 	}
 	for (unsigned n = 0; n < NR_NAMES; n++) {
-		same(host_result(unlinkat(w->h, names[n], 0x1)), shale_unlinkat(t, w->s, names[n], 0x1), "flags %s", names[n]);
-		same(host_result(unlinkat(w->h, names[n], AT_REMOVEDIR)), shale_unlinkat(t, w->s, names[n], AT_REMOVEDIR),
-		     "rmdir %s", names[n]);
-		same(host_result(unlinkat(w->h, names[n], 0)), shale_unlinkat(t, w->s, names[n], 0), "unlink %s", names[n]);
+		same(host_result(unlinkat(w->h, names[n], 0x1)), shale_unlinkat(t, w->s, names[n], 0x1),
+		     "flags %s", names[n]);
+		same(host_result(unlinkat(w->h, names[n], AT_REMOVEDIR)),
+		     shale_unlinkat(t, w->s, names[n], AT_REMOVEDIR), "rmdir %s", names[n]);
+		same(host_result(unlinkat(w->h, names[n], 0)), shale_unlinkat(t, w->s, names[n], 0),
+		     "unlink %s", names[n]);
 	}
 	SAME(unlinkat(w->h, "dir/up", 0), shale_unlinkat(t, w->s, "dir/up", 0));
 	SAME(unlinkat(w->h, "dir/sub", AT_REMOVEDIR), shale_unlinkat(t, w->s, "dir/sub", AT_REMOVEDIR));
@@ -382,7 +415,8 @@ static void test_descriptors(void **state)
 	SAME(fcntl(703, F_GETFD), shale_fcntl(t, 703, F_GETFD, 0));
 	SAME(ioctl(703, FIOCLEX), shale_ioctl(t, 703, FIOCLEX, NULL));
 	SAME(fcntl(703, F_GETFD), shale_fcntl(t, 703, F_GETFD, 0));
-	SAME(fcntl(703, F_SETFL, O_APPEND | O_NONBLOCK | O_RDWR), shale_fcntl(t, 703, F_SETFL, O_APPEND | O_NONBLOCK | O_RDWR));
+	SAME(fcntl(703, F_SETFL, O_APPEND | O_NONBLOCK | O_RDWR),
+	     shale_fcntl(t, 703, F_SETFL, O_APPEND | O_NONBLOCK | O_RDWR));
 	SAME(fcntl(h, F_GETFL), shale_fcntl(t, s, F_GETFL, 0)); /* the file's, so all see it */
 	SAME(fcntl(hp, F_GETFL), shale_fcntl(t, sp, F_GETFL, 0));
 	SAME(fcntl(hp, F_SETFL, 0), shale_fcntl(t, sp, F_SETFL, 0));
@@ -421,7 +455,8 @@ static void test_xattrs_of_nothing(void **state)
 	assert_int_equal(shale_getxattr(w->task, "file", "user.a", buf, 64), -EOPNOTSUPP);
 	assert_int_equal(shale_getxattr(w->task, "nowhere", "user.a", buf, 64), -ENOENT);
 	assert_int_equal(shale_listxattr(w->task, "file", buf, 64), 0);
-	assert_int_equal(shale_lgetxattr(w->task, "lfile", "user.a", buf, 64), -ENODATA); /* no user.* on symlinks */
+	assert_int_equal(shale_lgetxattr(w->task, "lfile", "user.a", buf, 64),
+			 -ENODATA); /* no user.* on symlinks */
 	assert_int_equal(shale_fgetxattr(w->task, 999, "user.a", buf, 64), -EBADF);
 }
 

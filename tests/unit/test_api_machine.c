@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Rows V6, V7, F1, F2, F7: machines come and go, tasks share or copy what clone says, descriptors are the lowest free ones up to the
- * limit, listings survive changes, disks appear under /dev and can be read, and a child after fork is refused.
+ * Rows V6, V7, F1, F2, F7: machines come and go, tasks share or copy what clone says, descriptors are the
+ * lowest free ones up to the limit, listings survive changes, disks appear under /dev and can be read, and a
+ * child after fork is refused.
  */
 #include <dirent.h>
 #include <errno.h>
@@ -407,18 +408,12 @@ static void test_text_of_the_machine(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_options),
-		cmocka_unit_test(test_no_dev),
-		BOTH(test_root_furniture),
-		BOTH(test_lowest_descriptor),
-		BOTH(test_descriptor_limit),
-		BOTH(test_task_fork),
-		BOTH(test_getdents_while_changing),
-		BOTH(test_removed_directory),
-		BOTH(test_fork_is_refused),
-		BOTH(test_disk_under_dev),
-		BOTH(test_free_with_disk_and_files),
-		BOTH(test_credentials),
+		cmocka_unit_test(test_options),      cmocka_unit_test(test_no_dev),
+		BOTH(test_root_furniture),           BOTH(test_lowest_descriptor),
+		BOTH(test_descriptor_limit),         BOTH(test_task_fork),
+		BOTH(test_getdents_while_changing),  BOTH(test_removed_directory),
+		BOTH(test_fork_is_refused),          BOTH(test_disk_under_dev),
+		BOTH(test_free_with_disk_and_files), BOTH(test_credentials),
 		BOTH(test_text_of_the_machine),
 	};
 

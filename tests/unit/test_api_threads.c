@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Rows V6, V7: a descriptor table that grows, shrinks and is copied while other threads look things up in it; files that close under
- * readers; one task used by many threads. Run under the thread sanitizer this proves the lock-free lookup.
+ * Rows V6, V7: a descriptor table that grows, shrinks and is copied while other threads look things up in it;
+ * files that close under readers; one task used by many threads. Run under the thread sanitizer this proves
+ * the lock-free lookup.
  */
 #include <errno.h>
 #include <fcntl.h>
