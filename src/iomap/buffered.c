@@ -23,7 +23,7 @@
 #include <string.h>
 
 struct iomap_folio_state {
-	atomic_t pending; // pieces on their way, and one for who starts them
+	atomic_t pending; // bytes on their way, and one for who starts them
 	unsigned nr_blocks, blkbits;
 	unsigned long uptodate[];
 };
@@ -85,12 +85,12 @@ static size_t ifs_run(const struct iomap_folio_state *ifs, size_t offset, size_t
 	return min(len, (i << ifs->blkbits) - offset);
 }
 
-// One piece less, or the starter is done; the last one ends the read.
-static void ifs_put_pending(struct folio *folio, struct iomap_folio_state *ifs)
+// So many bytes less, or the starter (1) is done; the last one ends the read.
+static void ifs_put_pending(struct folio *folio, struct iomap_folio_state *ifs, size_t nr)
 {
 	bool complete;
 
-	if (!atomic_dec_and_test(&ifs->pending))
+	if (!atomic_sub_and_test(nr, &ifs->pending))
 		return;
 	complete = bitmap_full(ifs->uptodate, ifs->nr_blocks);
 	if (complete)
@@ -108,7 +108,7 @@ static void iomap_finish_folio_read(struct folio *folio, size_t offset, size_t l
 	}
 	if (!status)
 		ifs_set_range_uptodate(ifs, offset, len);
-	ifs_put_pending(folio, ifs);
+	ifs_put_pending(folio, ifs, len);
 }
 
 // Takes up a folio: what lies past the end of the file is zeroed, the rest is for the mappings.
@@ -140,7 +140,7 @@ static void iomap_folio_finish(struct iomap_readpage_ctx *ctx, int err)
 	if (!folio)
 		return;
 	if (ctx->ifs)
-		ifs_put_pending(folio, ctx->ifs);
+		ifs_put_pending(folio, ctx->ifs, 1);
 	else if (!ctx->in_bio)
 		folio_end_read(folio, err == 0);
 }
@@ -164,7 +164,7 @@ static int iomap_add_piece(struct iomap_readpage_ctx *ctx, const struct iomap_it
 		BUG_ON(!folio_bio_add(ctx->fb, map->bdev, sector, ctx->folio, offset, len));
 	}
 	if (ctx->ifs)
-		atomic_inc(&ctx->ifs->pending);
+		atomic_add(len, &ctx->ifs->pending);
 	else
 		ctx->in_bio = true;
 	return 0;
