@@ -7,7 +7,7 @@
  * mapped ones go into bios that join pieces which follow each other in the file and on the device, over
  * folios and mappings. A folio that one piece covers needs no state: the end of its bio is the end of its
  * read. Others get a struct iomap_folio_state on folio->private: which blocks are up to date, and how many
- * pieces are on their way. It goes away when the folio is complete; after an error it stays, so that only
+ * bytes are on their way. It goes away when the folio is complete; after an error it stays, so that only
  * what is missing is read again.
  *
  * The folio lock guards the making and the freeing of the state; completions set bits and count down without
