@@ -307,15 +307,17 @@ void bio_endio(struct bio *bio)
 		bio->bi_end_io(bio);
 }
 
-static void bio_rescue_work(struct work_struct *work)
+// Of one queue: sends the bios that were left to it. May sleep for tags of this queue, whose requests depend
+// on queues below only.
+void bio_rescue_work(struct work_struct *work)
 {
-	struct blk_machine *blk = container_of(work, struct blk_machine, rescue_work);
+	struct request_queue *q = container_of(work, struct request_queue, rescue_work);
 	struct bio *bio;
 
 	for (;;) {
-		spin_lock(&blk->rescue_lock);
-		bio = bio_list_pop(&blk->rescue_list);
-		spin_unlock(&blk->rescue_lock);
+		spin_lock(&q->rescue_lock);
+		bio = bio_list_pop(&q->rescue_list);
+		spin_unlock(&q->rescue_lock);
 		if (!bio)
 			return;
 		submit_bio_noacct(bio);
@@ -324,14 +326,16 @@ static void bio_rescue_work(struct work_struct *work)
 
 void bio_punt_pending(struct shale *machine)
 {
-	struct blk_machine *blk = blk_machine(machine);
+	struct bio *bio;
 
-	if (!current->bio_list || bio_list_empty(current->bio_list))
-		return;
-	spin_lock(&blk->rescue_lock);
-	bio_list_merge(&blk->rescue_list, current->bio_list);
-	spin_unlock(&blk->rescue_lock);
-	queue_work(blk->rescue_wq, &blk->rescue_work);
+	while (current->bio_list && (bio = bio_list_pop(current->bio_list))) {
+		struct request_queue *q = bio->bi_bdev->bd_queue;
+
+		spin_lock(&q->rescue_lock);
+		bio_list_add(&q->rescue_list, bio);
+		spin_unlock(&q->rescue_lock);
+		queue_work(blk_machine(machine)->rescue_wq, &q->rescue_work);
+	}
 }
 
 int bio_machine_init(struct shale *machine)
@@ -339,9 +343,7 @@ int bio_machine_init(struct shale *machine)
 	struct blk_machine *blk = blk_machine(machine);
 	int ret;
 
-	spin_lock_init(&blk->rescue_lock);
-	INIT_WORK(&blk->rescue_work, bio_rescue_work);
-	ret = alloc_workqueue(machine, "bio-rescue", 1, &blk->rescue_wq);
+	ret = alloc_workqueue(machine, "bio-rescue", 0, &blk->rescue_wq);
 	if (ret)
 		return ret;
 	ret = bioset_create(machine, 4, &blk->bio_set);

@@ -145,7 +145,7 @@ int disk_rescan_partitions(struct block_device *whole) __must_check;
 int disk_set_scheduler(struct block_device *bdev, const char *name) __must_check;
 void disk_show_scheduler(struct block_device *bdev, struct seq_file *m);
 // Shows and changes what the driver or filter lets be changed while running. `layer` names one in front
-// ("fault"), NULL: the outermost that can. -EOPNOTSUPP.
+// ("fault"), NULL: the outermost that can. -EOPNOTSUPP, -ENOENT (no such layer), -ENODEV.
 int disk_control_show(struct shale *machine, const char *disk, const char *layer,
 		      struct seq_file *m) __must_check;
 int disk_control_store(struct shale *machine, const char *disk, const char *layer,

@@ -106,6 +106,12 @@ struct request_queue {
 	struct list_head requeue_list __guarded_by(requeue_lock);
 	struct list_head flush_list
 		__guarded_by(requeue_lock); // requests of flush sequences, to be sent before others
+	// Bios for this queue whose submitter went to sleep before he could send them: by queue, so that
+	// those of a lower device never wait behind one that waits for what they hold.
+	spinlock_t rescue_lock;
+	struct bio_list rescue_list __guarded_by(rescue_lock);
+	struct work_struct rescue_work;
+
 	struct delayed_work requeue_work;
 	struct delayed_work timeout_work;
 
@@ -166,9 +172,6 @@ struct blk_machine {
 	struct bio_set *bio_set;
 	struct workqueue_struct *wq; // runs hardware queues, requeues, timeouts
 	struct workqueue_struct *rescue_wq;
-	struct work_struct rescue_work;
-	spinlock_t rescue_lock;
-	struct bio_list rescue_list __guarded_by(rescue_lock);
 	spinlock_t error_lock;
 	char last_error[256] __guarded_by(error_lock);
 };
@@ -180,6 +183,7 @@ void bio_machine_exit(struct shale *machine);
 // Bios that this thread has made inside a submission and that nobody else will send while it sleeps: given to
 // the rescue work.
 void bio_punt_pending(struct shale *machine);
+void bio_rescue_work(struct work_struct *work);
 bool bio_segments_join(const struct bio_vec *prev, const struct bio_vec *next);
 
 // queue.c: use, freeze, life
@@ -207,7 +211,8 @@ void blk_mq_run_work(struct work_struct *work);
 void blk_mq_requeue_work(struct work_struct *work);
 void blk_mq_kick_requeue_list(struct request_queue *q);
 void blk_mq_add_flush_request(struct request *rq, bool at_head);
-void blk_mq_dispatch_list(struct blk_mq_hw_ctx *hctx, struct list_head *list);
+// To a driver that takes whole lists (by rq_next); what it leaves, or all, stays in *list.
+void blk_mq_issue_batch(struct blk_mq_hw_ctx *hctx, struct request **list);
 void blk_mq_issue_list_directly(struct blk_mq_hw_ctx *hctx, struct list_head *list);
 void blk_mq_try_issue_directly(struct blk_mq_hw_ctx *hctx, struct request *rq, bool last);
 void blk_mq_request_init_bio(struct request *rq, struct bio *bio, unsigned nr_segs);

@@ -24,7 +24,9 @@ static u32 op_max_sectors(const struct queue_limits *limits, enum req_op op)
 // How many segments a vector counts for.
 static inline unsigned bvec_segs(const struct queue_limits *limits, u32 len)
 {
-	return likely(len <= limits->max_segment_bytes) ? 1 : DIV_ROUND_UP(len, limits->max_segment_bytes);
+	if (likely(len <= limits->max_segment_bytes))
+		return len != 0;
+	return (len - 1) / limits->max_segment_bytes + 1;
 }
 
 // Bytes of the bio, from its start, that fit one request: all of them, or a multiple of the logical block;
@@ -46,7 +48,7 @@ static u32 bio_fitting_bytes(const struct bio *bio, const struct queue_limits *l
 
 			room = min(min(room, segs_room), (u64)bv.bv_len);
 			bytes += room;
-			segs += DIV_ROUND_UP((u32)room, limits->max_segment_bytes);
+			segs += bvec_segs(limits, (u32)room);
 			break;
 		}
 		segs += more;

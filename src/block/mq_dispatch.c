@@ -365,6 +365,17 @@ void blk_mq_issue_list_directly(struct blk_mq_hw_ctx *hctx, struct list_head *li
 	dispatch_end(q);
 }
 
+void blk_mq_issue_batch(struct blk_mq_hw_ctx *hctx, struct request **list)
+{
+	const struct blk_mq_ops *ops = hctx->queue->ops;
+
+	if (!ops->queue_rqs || ops->get_budget || (*list)->rq_flags & RQF_SCHED_TAGS ||
+	    !dispatch_begin(hctx->queue))
+		return;
+	ops->queue_rqs(list);
+	dispatch_end(hctx->queue);
+}
+
 void blk_mq_requeue_request(struct request *rq, bool kick)
 {
 	struct request_queue *q = rq->q;

@@ -34,41 +34,49 @@ static struct request *plug_pop(struct request **list)
 	return rq;
 }
 
-// A batch for a driver that takes lists. What it leaves goes one by one.
-static void plug_issue_queue_rqs(struct request **list)
+// Takes the first requests off, as many as are for one hardware context. The rest stays in the plug: should a
+// driver sleep for a tag of a lower device, what the plug holds for that one is sent then.
+static struct request *plug_take_batch(struct blk_plug *plug)
 {
-	struct request *rq = *list;
+	struct request *first = plug->mq_list, *last = first;
 
-	if (!rq->q->ops->queue_rqs || rq->q->ops->get_budget ||
-	    test_bit(HCTX_SCHED_RESTART, &rq->mq_hctx->state) ||
-	    __atomic_load_n(&rq->q->quiesce_depth, __ATOMIC_SEQ_CST))
-		return;
-	rq->q->ops->queue_rqs(list);
+	plug->rq_count--;
+	while (last->rq_next && last->rq_next->mq_hctx == first->mq_hctx) {
+		last = last->rq_next;
+		plug->rq_count--;
+	}
+	plug->mq_list = last->rq_next;
+	last->rq_next = NULL;
+	if (!plug->mq_list) {
+		plug->mq_tail = NULL;
+		plug->multiple_queues = plug->has_elevator = false;
+	}
+	return first;
 }
 
-static void plug_send_list(struct request *list)
+static void plug_send_batch(struct request *list)
 {
+	struct blk_mq_hw_ctx *hctx = list->mq_hctx;
+	bool insert = list->rq_flags & RQF_USE_SCHED || test_bit(HCTX_SCHED_RESTART, &hctx->state);
+	LIST_HEAD(batch);
+
+	// The requests keep the queue alive only until they are sent.
+	blk_queue_ref(hctx->queue);
+	if (!insert)
+		blk_mq_issue_batch(hctx, &list);
 	while (list) {
-		struct blk_mq_hw_ctx *hctx = list->mq_hctx;
-		LIST_HEAD(batch);
-		bool insert = list->rq_flags & RQF_USE_SCHED || test_bit(HCTX_SCHED_RESTART, &hctx->state);
+		struct request *rq = plug_pop(&list);
 
-		// The requests keep the queue alive only until they are sent.
-		blk_queue_ref(hctx->queue);
-		do {
-			struct request *rq = plug_pop(&list);
-
-			if (insert)
-				blk_mq_insert_request(rq, false);
-			else
-				list_add_tail(&rq->queuelist, &batch);
-		} while (list && list->mq_hctx == hctx);
 		if (insert)
-			blk_mq_run_hw_queue(hctx, false);
+			blk_mq_insert_request(rq, false);
 		else
-			blk_mq_issue_list_directly(hctx, &batch);
-		blk_queue_exit(hctx->queue);
+			list_add_tail(&rq->queuelist, &batch);
 	}
+	if (insert)
+		blk_mq_run_hw_queue(hctx, false);
+	else if (!list_empty(&batch))
+		blk_mq_issue_list_directly(hctx, &batch);
+	blk_queue_exit(hctx->queue);
 }
 
 static void plug_free_cached(struct blk_plug *plug)
@@ -84,16 +92,8 @@ static void plug_free_cached(struct blk_plug *plug)
 void blk_flush_plug(struct blk_plug *plug, bool from_schedule)
 {
 	while (plug->mq_list) {
-		struct request *list = plug->mq_list;
-		bool one_queue = !plug->multiple_queues && !plug->has_elevator;
-
-		TRACE(block_unplug, list->q, plug->rq_count, from_schedule);
-		plug->mq_list = plug->mq_tail = NULL;
-		plug->rq_count = 0;
-		plug->multiple_queues = plug->has_elevator = false;
-		if (one_queue)
-			plug_issue_queue_rqs(&list);
-		plug_send_list(list);
+		TRACE(block_unplug, plug->mq_list->q, plug->rq_count, from_schedule);
+		plug_send_batch(plug_take_batch(plug));
 	}
 	plug_free_cached(plug);
 }

@@ -193,6 +193,7 @@ void blk_queue_exit_hctxs(struct request_queue *q)
 	if (q->exited)
 		return;
 	q->exited = true;
+	flush_work(&q->rescue_work);
 	for (unsigned i = 0; i < q->nr_hw_queues; i++) {
 		struct blk_mq_hw_ctx *hctx = q->hctxs[i];
 
@@ -240,6 +241,8 @@ int blk_queue_alloc(struct blk_mq_tag_set *set, const struct queue_limits *limit
 	spin_lock_init(&q->requeue_lock);
 	INIT_LIST_HEAD(&q->requeue_list);
 	INIT_LIST_HEAD(&q->flush_list);
+	spin_lock_init(&q->rescue_lock);
+	INIT_WORK(&q->rescue_work, bio_rescue_work);
 	INIT_DELAYED_WORK(machine, &q->requeue_work, blk_mq_requeue_work);
 	INIT_DELAYED_WORK(machine, &q->timeout_work, blk_timeout_work);
 	if (limits)

@@ -352,7 +352,7 @@ static int disk_control(struct shale *machine, const char *name, const char *lay
 		if (layer ? drv && !strcmp(drv->name, layer) : can)
 			return can ? fn(disk, arg) : -EOPNOTSUPP;
 	}
-	return -EOPNOTSUPP;
+	return layer ? -ENOENT : -EOPNOTSUPP;
 }
 
 static int control_show(struct gendisk *disk, void *arg)

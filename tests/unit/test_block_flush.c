@@ -240,14 +240,10 @@ static void one_tag_is_enough(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(steps_depend_on_the_device),
-		cmocka_unit_test(bio_ends_with_its_sequence),
-		cmocka_unit_test(waiters_share_a_flush),
-		cmocka_unit_test(postflush_follows_the_data),
-		cmocka_unit_test(flush_does_not_starve),
-		cmocka_unit_test(failed_steps_end_the_sequence),
-		cmocka_unit_test(split_write_flushes_first),
-		cmocka_unit_test(one_tag_is_enough),
+		cmocka_unit_test(steps_depend_on_the_device), cmocka_unit_test(bio_ends_with_its_sequence),
+		cmocka_unit_test(waiters_share_a_flush),      cmocka_unit_test(postflush_follows_the_data),
+		cmocka_unit_test(flush_does_not_starve),      cmocka_unit_test(failed_steps_end_the_sequence),
+		cmocka_unit_test(split_write_flushes_first),  cmocka_unit_test(one_tag_is_enough),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
