@@ -97,7 +97,7 @@ struct cache_machine {
 	spinlock_t shadow_lock; // mappings that hold shadows; the one that is being swept
 	struct list_head shadow_mappings;
 	struct address_space *sweeping;
-	atomic64_t nr_shadows;
+	atomic64_t nr_shadows, sweep_at; // how many there are, and at how many the next sweep begins
 	wait_queue_head_t sweep_wait;
 
 	struct lru_shard lru_shards[SHARDS];
@@ -158,7 +158,7 @@ void *workingset_eviction(struct cache_machine *cache, struct folio *folio);
 void workingset_refault(struct cache_machine *cache, struct folio *folio, void *shadow);
 void workingset_add_shadows(struct address_space *mapping, long nr); // under xa_lock
 void workingset_mapping_exit(struct address_space *mapping);
-unsigned long workingset_sweep(struct cache_machine *cache, unsigned long nr);
+void workingset_shrink(struct cache_machine *cache); // sweeps old shadows, when enough have been made
 
 // vmscan.c
 void vmscan_init(struct cache_machine *cache);

@@ -34,11 +34,18 @@ unsigned long cache_pages_used(const struct cache_machine *cache)
 	return arena_used(cache->arena) + (machine_charged(cache->machine) >> PAGE_SHIFT);
 }
 
+/*
+ * Free memory that the host still holds stays for the next folio, which is much cheaper than to fault it in
+ * anew; only objects that have grown beyond a share of their own take from it.
+ */
 void cache_trim(struct cache_machine *cache)
 {
-	unsigned long used = cache_pages_used(cache);
+	unsigned long folios = arena_used(cache->arena),
+		      objects = machine_charged(cache->machine) >> PAGE_SHIFT;
+	unsigned long share = cache->limit_pages / 8, taken = objects > share ? objects - share : 0;
+	unsigned long most = cache->limit_pages > taken ? cache->limit_pages - taken : 0;
 
-	arena_trim(cache->arena, used < cache->limit_pages ? cache->limit_pages - used : 0);
+	arena_trim(cache->arena, folios < most ? most - folios : 0);
 }
 
 enum folio_fate { FOLIO_KEEP, FOLIO_ACTIVATE, FOLIO_FREED };
@@ -208,10 +215,7 @@ static unsigned long shrink_slab(struct cache_machine *cache, int priority)
 	list_for_each_entry (s, &cache->shrinkers, list)
 		freed += do_shrink_slab(cache, s, priority);
 	up_read(&cache->shrinker_rwsem);
-	// Old shadows: every pass looks at a share of them.
-	if (atomic64_read(&cache->nr_shadows) > (s64)cache->limit_pages / 4)
-		freed += workingset_sweep(cache, 16 * SHRINK_BATCH +
-							 (atomic64_read(&cache->nr_shadows) >> priority));
+	workingset_shrink(cache);
 	return freed;
 }
 
@@ -313,8 +317,7 @@ void cache_throttle(struct shale *machine)
 	if (atomic64_fetch_add(1, &cache->vm[current->shard].throttle) & 63)
 		return;
 	(void)cache_reserve(cache, 1, false);
-	if (cache_pages_used(cache) + arena_resident_free(cache->arena) > cache->limit_pages)
-		cache_trim(cache);
+	cache_trim(cache);
 }
 
 static void drop_pagecache(struct cache_machine *cache)

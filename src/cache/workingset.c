@@ -130,10 +130,17 @@ static void sweep_end(struct cache_machine *cache, struct address_space *mapping
 	wake_up_all(&cache->sweep_wait);
 }
 
-unsigned long workingset_sweep(struct cache_machine *cache, unsigned long nr)
+/*
+ * A sweep goes over about as many entries as there are shadows and folios; the next one waits until a quarter
+ * of all memory has been evicted, so that each eviction pays for a few entries only.
+ */
+void workingset_shrink(struct cache_machine *cache)
 {
-	unsigned long gone = 0;
+	s64 shadows = atomic64_read(&cache->nr_shadows), at = atomic64_read(&cache->sweep_at);
+	unsigned long nr = shadows + cache->limit_pages, gone = 0;
 
+	if (shadows < at || !atomic64_try_cmpxchg(&cache->sweep_at, &at, INT64_MAX))
+		return;
 	for (unsigned long looked = 0; looked < nr; looked += SWEEP_SLOTS) {
 		struct address_space *mapping = sweep_begin(cache);
 
@@ -142,9 +149,8 @@ unsigned long workingset_sweep(struct cache_machine *cache, unsigned long nr)
 		gone += sweep_mapping(cache, mapping);
 		sweep_end(cache, mapping);
 	}
-	if (gone)
-		vm_count(cache, VM_workingset_nodereclaim, gone);
-	return gone;
+	vm_count(cache, VM_workingset_nodereclaim, gone);
+	atomic64_set(&cache->sweep_at, atomic64_read(&cache->nr_shadows) + cache->limit_pages / 4);
 }
 
 void workingset_init(struct cache_machine *cache)
@@ -152,4 +158,5 @@ void workingset_init(struct cache_machine *cache)
 	spin_lock_init(&cache->shadow_lock);
 	INIT_LIST_HEAD(&cache->shadow_mappings);
 	init_waitqueue_head(&cache->sweep_wait);
+	atomic64_set(&cache->sweep_at, cache->limit_pages / 4);
 }
