@@ -147,7 +147,7 @@ static void d_set_op(struct dentry *dentry, const struct dentry_operations *op)
 	flags |= op->d_revalidate ? DCACHE_OP_REVALIDATE : 0;
 	flags |= op->d_delete ? DCACHE_OP_DELETE : 0;
 	flags |= op->d_real ? DCACHE_OP_REAL : 0;
-	dentry->d_flags |= flags;
+	d_flags_set(dentry, flags);
 }
 
 // One that stands alone: its own parent, one reference, not hashed.
@@ -192,7 +192,7 @@ int d_alloc(struct dentry *parent, const struct qstr *name, struct dentry **out)
 		return err;
 	// The caller holds a reference to the parent, so it is alive.
 	spin_lock(&parent->d_lock);
-	WRITE_ONCE(parent->d_lockref.count, parent->d_lockref.count + 1);
+	WRITE_ONCE(parent->d_lockref.count, lockref_read(&parent->d_lockref) + 1);
 	dentry->d_parent = parent;
 	hlist_add_head(&dentry->d_sib, &parent->d_children);
 	spin_unlock(&parent->d_lock);
@@ -263,7 +263,7 @@ static struct dentry *__d_lookup(const struct dcache *dc, const struct dentry *p
 			continue;
 		spin_lock(&dentry->d_lock);
 		if (!d_unhashed(dentry) && d_same_name(dentry, parent, name)) {
-			WRITE_ONCE(dentry->d_lockref.count, dentry->d_lockref.count + 1);
+			WRITE_ONCE(dentry->d_lockref.count, lockref_read(&dentry->d_lockref) + 1);
 			spin_unlock(&dentry->d_lock);
 			return dentry;
 		}
@@ -339,15 +339,15 @@ static bool fast_dput(struct dentry *dentry) __no_lock_analysis
 		if (likely((READ_ONCE(dentry->d_flags) & (stay | special)) == stay && !d_unhashed(dentry)))
 			return true;
 		spin_lock(&dentry->d_lock);
-		if (dentry->d_lockref.count == 0)
+		if (lockref_read(&dentry->d_lockref) == 0)
 			return false;
 		// Taken again, or killed by another, in between.
 		spin_unlock(&dentry->d_lock);
 		return true;
 	}
 	spin_lock(&dentry->d_lock);
-	WRITE_ONCE(dentry->d_lockref.count, dentry->d_lockref.count - 1);
-	if (dentry->d_lockref.count == 0)
+	WRITE_ONCE(dentry->d_lockref.count, lockref_read(&dentry->d_lockref) - 1);
+	if (lockref_read(&dentry->d_lockref) == 0)
 		return false;
 	spin_unlock(&dentry->d_lock);
 	return true;
@@ -355,18 +355,18 @@ static bool fast_dput(struct dentry *dentry) __no_lock_analysis
 
 static void dentry_retain(struct dentry *dentry) __must_hold(dentry->d_lock)
 {
-	if (!(dentry->d_flags & DCACHE_LRU_LIST))
+	if (!(READ_ONCE(dentry->d_flags) & DCACHE_LRU_LIST))
 		d_lru_add(dentry);
-	else if (!(dentry->d_flags & DCACHE_REFERENCED))
+	else if (!(READ_ONCE(dentry->d_flags) & DCACHE_REFERENCED))
 		d_flags_set(dentry, DCACHE_REFERENCED);
 }
 
 bool lock_for_kill(struct dentry *dentry)
 {
 	for (;;) {
-		struct inode *inode = dentry->d_inode;
+		struct inode *inode = d_inode(dentry);
 
-		if (dentry->d_lockref.count != 0)
+		if (lockref_read(&dentry->d_lockref) != 0)
 			return false;
 		if (!inode || spin_trylock(&inode->i_lock))
 			return true;
@@ -374,7 +374,7 @@ bool lock_for_kill(struct dentry *dentry)
 		spin_unlock(&dentry->d_lock);
 		spin_lock(&inode->i_lock);
 		spin_lock(&dentry->d_lock);
-		if (dentry->d_inode == inode && dentry->d_lockref.count == 0)
+		if (d_inode(dentry) == inode && lockref_read(&dentry->d_lockref) == 0)
 			return true;
 		spin_unlock(&inode->i_lock);
 	}
@@ -382,7 +382,7 @@ bool lock_for_kill(struct dentry *dentry)
 
 void dentry_unlink_inode(struct dentry *dentry)
 {
-	struct inode *inode = dentry->d_inode;
+	struct inode *inode = d_inode(dentry);
 
 	write_seqcount_begin(&dentry->d_seq);
 	d_flags_clear(dentry, DCACHE_ENTRY_TYPE);
@@ -404,10 +404,10 @@ struct dentry *dentry_kill(struct dentry *dentry)
 
 	lockref_mark_dead(&dentry->d_lockref);
 	d_flags_set(dentry, DCACHE_DENTRY_KILLED);
-	if ((dentry->d_flags & (DCACHE_LRU_LIST | DCACHE_SHRINK_LIST)) == DCACHE_LRU_LIST)
+	if ((READ_ONCE(dentry->d_flags) & (DCACHE_LRU_LIST | DCACHE_SHRINK_LIST)) == DCACHE_LRU_LIST)
 		d_lru_del(dentry);
 	__d_drop(dentry);
-	if (dentry->d_inode)
+	if (d_inode(dentry))
 		dentry_unlink_inode(dentry);
 	else
 		spin_unlock(&dentry->d_lock);
@@ -421,7 +421,7 @@ struct dentry *dentry_kill(struct dentry *dentry)
 		spin_unlock(&parent->d_lock);
 	}
 	spin_lock(&dentry->d_lock);
-	can_free = !(dentry->d_flags & DCACHE_SHRINK_LIST);
+	can_free = !(READ_ONCE(dentry->d_flags) & DCACHE_SHRINK_LIST);
 	d_flags_set(dentry, DCACHE_MAY_FREE);
 	spin_unlock(&dentry->d_lock);
 	if (can_free)

@@ -141,5 +141,5 @@ static inline bool d_is_dir(const struct dentry *d)
 }
 static inline struct inode *d_inode(const struct dentry *d)
 {
-	return READ_ONCE(d->d_inode);
+	return rcu_dereference(d->d_inode); // with all that was written to it before it got a name
 }

@@ -41,7 +41,7 @@ void d_instantiate(struct dentry *dentry, struct inode *inode)
 {
 	if (!inode)
 		return;
-	BUG_ON(dentry->d_inode);
+	BUG_ON(d_inode(dentry));
 	spin_lock(&inode->i_lock);
 	spin_lock(&dentry->d_lock);
 	__d_instantiate(dentry, inode);
@@ -214,7 +214,7 @@ static struct dentry *__d_move(struct dentry *dentry, struct dentry *target) __n
 	if (from != to) {
 		hlist_del_init(&dentry->d_sib);
 		hlist_add_head(&dentry->d_sib, &to->d_children);
-		WRITE_ONCE(to->d_lockref.count, to->d_lockref.count + 1);
+		WRITE_ONCE(to->d_lockref.count, lockref_read(&to->d_lockref) + 1);
 		rcu_assign_pointer(dentry->d_parent, to);
 	}
 	d_flags_clear(dentry, DCACHE_DISCONNECTED);
@@ -239,7 +239,7 @@ static int d_unalias(struct dentry *dentry, struct dentry *alias, struct dentry 
 		*left = __d_move(alias, dentry);
 		return 0;
 	}
-	old_dir = alias->d_parent->d_inode;
+	old_dir = d_inode(alias->d_parent);
 	if (!down_read_trylock(&old_dir->i_rwsem))
 		return -ESTALE;
 	*left = __d_move(alias, dentry);
@@ -303,11 +303,11 @@ int d_splice_alias(struct inode *inode, struct dentry *dentry, struct dentry **o
 // The name's file was removed: a dentry that only the caller uses becomes negative, any other is unhashed.
 void d_delete(struct dentry *dentry) __no_lock_analysis
 {
-	struct inode *inode = dentry->d_inode;
+	struct inode *inode = d_inode(dentry);
 
 	spin_lock(&inode->i_lock);
 	spin_lock(&dentry->d_lock);
-	if (dentry->d_lockref.count == 1) {
+	if (lockref_read(&dentry->d_lockref) == 1) {
 		d_flags_clear(dentry, DCACHE_CANT_MOUNT);
 		dentry_unlink_inode(dentry);
 		return;

@@ -56,8 +56,8 @@ static bool shrink_one(struct dentry *dentry) __no_lock_analysis
 		bool can_free;
 
 		d_shrink_del(dentry);
-		dead = dentry->d_lockref.count < 0;
-		can_free = dentry->d_flags & DCACHE_MAY_FREE;
+		dead = lockref_read(&dentry->d_lockref) < 0;
+		can_free = READ_ONCE(dentry->d_flags) & DCACHE_MAY_FREE;
 		spin_unlock(&dentry->d_lock);
 		rcu_read_unlock();
 		if (can_free)
@@ -93,10 +93,10 @@ static void lru_walk(struct super_block *sb, unsigned long nr, bool all,
 			list_move_tail(&dentry->d_lru, &sb->s_dentry_lru);
 			continue;
 		}
-		if (dentry->d_lockref.count) {
+		if (lockref_read(&dentry->d_lockref)) {
 			lru_isolate(sb, dentry);
 			d_flags_clear(dentry, DCACHE_LRU_LIST);
-		} else if (!all && dentry->d_flags & DCACHE_REFERENCED) {
+		} else if (!all && READ_ONCE(dentry->d_flags) & DCACHE_REFERENCED) {
 			d_flags_clear(dentry, DCACHE_REFERENCED);
 			list_move_tail(&dentry->d_lru, &sb->s_dentry_lru);
 		} else {
@@ -138,8 +138,8 @@ void shrink_dcache_children(struct dentry *dir) __no_lock_analysis
 	spin_lock(&dir->d_lock);
 	hlist_for_each_entry (child, &dir->d_children, d_sib) {
 		spin_lock(&child->d_lock);
-		if (child->d_lockref.count == 0 && !(child->d_flags & DCACHE_SHRINK_LIST)) {
-			if (child->d_flags & DCACHE_LRU_LIST)
+		if (lockref_read(&child->d_lockref) == 0 && !(READ_ONCE(child->d_flags) & DCACHE_SHRINK_LIST)) {
+			if (READ_ONCE(child->d_flags) & DCACHE_LRU_LIST)
 				d_lru_del(child);
 			WARN_ON(!list_empty(&child->d_lru));
 			d_flags_set(child, DCACHE_SHRINK_LIST | DCACHE_LRU_LIST);

@@ -137,7 +137,7 @@ long do_chdir(const char *name)
 
 	if (err)
 		return err;
-	err = inode_permission(mnt_idmap(path.mnt), path.dentry->d_inode, MAY_EXEC | MAY_CHDIR);
+	err = inode_permission(mnt_idmap(path.mnt), d_inode(path.dentry), MAY_EXEC | MAY_CHDIR);
 	if (!err)
 		set_fs_pwd(current_fs(), &path);
 	path_put(&path);
@@ -167,7 +167,7 @@ long do_chroot(const char *name)
 
 	if (err)
 		return err;
-	err = inode_permission(mnt_idmap(path.mnt), path.dentry->d_inode, MAY_EXEC | MAY_CHDIR);
+	err = inode_permission(mnt_idmap(path.mnt), d_inode(path.dentry), MAY_EXEC | MAY_CHDIR);
 	if (!err && !capable(SHALE_CAP_SYS_CHROOT))
 		err = -EPERM;
 	if (!err)

@@ -153,7 +153,7 @@ bool atime_needs_update(const struct path *path, struct inode *inode)
 
 void touch_atime(const struct path *path)
 {
-	struct inode *inode = path->dentry->d_inode;
+	struct inode *inode = d_inode(path->dentry);
 	struct timespec now;
 
 	if (!atime_needs_update(path, inode) || mnt_want_write(path->mnt))

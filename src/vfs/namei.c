@@ -97,7 +97,7 @@ int vfs_path_lookup(const struct path *root, const char *name, unsigned lookup_f
 int lookup_one_unlocked(struct dentry *base, const char *name, size_t len, struct dentry **out)
 {
 	struct qstr this = {.name = name, .len = (u32)len};
-	struct inode *dir = base->d_inode;
+	struct inode *dir = d_inode(base);
 	int err;
 
 	if (!len || memchr(name, '/', len) || (len <= 2 && !memcmp(name, "..", len)))

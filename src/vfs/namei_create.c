@@ -20,7 +20,7 @@ static bool is_deaddir(const struct inode *dir)
 
 static int may_create(struct inode *dir, struct dentry *child)
 {
-	if (child->d_inode)
+	if (d_inode(child))
 		return -EEXIST;
 	if (is_deaddir(dir))
 		return -ENOENT;
@@ -39,7 +39,7 @@ static bool check_sticky(const struct inode *dir, const struct inode *inode)
 
 static int may_delete(struct inode *dir, struct dentry *victim, bool isdir)
 {
-	struct inode *inode = victim->d_inode;
+	struct inode *inode = d_inode(victim);
 	int err;
 
 	if (!inode)
@@ -110,7 +110,7 @@ int vfs_symlink(const struct mnt_idmap *idmap, struct inode *dir, struct dentry 
 
 int vfs_link(struct dentry *old, const struct mnt_idmap *idmap, struct inode *dir, struct dentry *dentry)
 {
-	struct inode *inode = old->d_inode;
+	struct inode *inode = d_inode(old);
 	int err;
 
 	if (!inode)
@@ -135,7 +135,7 @@ static bool d_mountpoint(const struct dentry *dentry)
 
 int vfs_unlink(const struct mnt_idmap *idmap, struct inode *dir, struct dentry *dentry)
 {
-	struct inode *inode = dentry->d_inode;
+	struct inode *inode = d_inode(dentry);
 	int err = may_delete(dir, dentry, false);
 
 	if (err)
@@ -160,7 +160,7 @@ int vfs_unlink(const struct mnt_idmap *idmap, struct inode *dir, struct dentry *
 
 int vfs_rmdir(const struct mnt_idmap *idmap, struct inode *dir, struct dentry *dentry)
 {
-	struct inode *inode = dentry->d_inode;
+	struct inode *inode = d_inode(dentry);
 	int err = may_delete(dir, dentry, true);
 
 	if (err)
@@ -217,7 +217,7 @@ static int filename_create(int dfd, const char *name, bool want_dir, struct crea
 	if (nd.last_type != LAST_NORM)
 		goto put_parent;
 	readonly = mnt_want_write(c->parent.mnt);
-	dir = c->parent.dentry->d_inode;
+	dir = d_inode(c->parent.dentry);
 	inode_lock(dir);
 	err = lookup_last_name(&nd, &c->parent, &c->dentry);
 	if (!err) {
@@ -241,7 +241,7 @@ put_parent:
 
 static void end_creation(struct creation *c) __no_lock_analysis
 {
-	inode_unlock(c->parent.dentry->d_inode);
+	inode_unlock(d_inode(c->parent.dentry));
 	mnt_drop_write(c->parent.mnt);
 	dput(c->dentry);
 	path_put(&c->parent);
@@ -263,7 +263,7 @@ long do_mkdirat(int dfd, const char *name, mode_t mode)
 
 	if (err)
 		return err;
-	dir = c.parent.dentry->d_inode;
+	dir = d_inode(c.parent.dentry);
 	err = vfs_mkdir(mnt_idmap(c.parent.mnt), dir, c.dentry, mode_strip_umask(dir, mode));
 	end_creation(&c);
 	return err;
@@ -297,7 +297,7 @@ long do_mknodat(int dfd, const char *name, mode_t mode, dev_t dev)
 	err = filename_create(dfd, name, false, &c);
 	if (err)
 		return err;
-	dir = c.parent.dentry->d_inode;
+	dir = d_inode(c.parent.dentry);
 	mode = mode_strip_umask(dir, mode);
 	if (S_ISREG(mode) || !(mode & S_IFMT))
 		err = vfs_create(mnt_idmap(c.parent.mnt), dir, c.dentry, mode, true);
@@ -318,7 +318,7 @@ long do_symlinkat(const char *target, int dfd, const char *name)
 	err = filename_create(dfd, name, false, &c);
 	if (err)
 		return err;
-	err = vfs_symlink(mnt_idmap(c.parent.mnt), c.parent.dentry->d_inode, c.dentry, target);
+	err = vfs_symlink(mnt_idmap(c.parent.mnt), d_inode(c.parent.dentry), c.dentry, target);
 	end_creation(&c);
 	return err;
 }
@@ -328,7 +328,7 @@ long do_symlinkat(const char *target, int dfd, const char *name)
 static int may_linkat(const struct path *link)
 {
 	struct vfs_machine *vfs = current->machine->vfs;
-	struct inode *inode = link->dentry->d_inode;
+	struct inode *inode = d_inode(link->dentry);
 	mode_t mode = inode->i_mode;
 
 	if (!READ_ONCE(vfs->sysctl.protected_hardlinks) || inode_owner_or_capable(NULL, inode))
@@ -363,7 +363,7 @@ long do_linkat(int odfd, const char *oname, int ndfd, const char *nname, int at_
 		goto put_old;
 	err = old.mnt != c.parent.mnt ? -EXDEV : may_linkat(&old);
 	if (!err)
-		err = vfs_link(old.dentry, mnt_idmap(c.parent.mnt), c.parent.dentry->d_inode, c.dentry);
+		err = vfs_link(old.dentry, mnt_idmap(c.parent.mnt), d_inode(c.parent.dentry), c.dentry);
 	end_creation(&c);
 put_old:
 	path_put(&old);
@@ -372,7 +372,7 @@ put_old:
 
 static int remove_last(struct nameidata *nd, const struct path *parent, bool dir) __no_lock_analysis
 {
-	struct inode *inode = parent->dentry->d_inode;
+	struct inode *inode = d_inode(parent->dentry);
 	struct dentry *dentry = NULL;
 	int err = mnt_want_write(parent->mnt);
 

@@ -168,7 +168,7 @@ static int follow_dotdot(struct nameidata *nd, struct dentry **out)
 			goto in_root;
 		path_put(&nd->path);
 		nd->path = path;
-		nd->inode = path.dentry->d_inode;
+		nd->inode = d_inode(path.dentry);
 		if (unlikely(nd->flags & LOOKUP_NO_XDEV))
 			return -EXDEV;
 	}

@@ -34,13 +34,13 @@ static int may_create_in_sticky(struct nameidata *nd, const struct inode *inode)
 
 static int may_o_create(const struct path *dir, struct dentry *dentry)
 {
-	return inode_permission(mnt_idmap(dir->mnt), dir->dentry->d_inode, MAY_WRITE | MAY_EXEC);
+	return inode_permission(mnt_idmap(dir->mnt), d_inode(dir->dentry), MAY_WRITE | MAY_EXEC);
 }
 
 // A negative dentry becomes a file.
 static int create_last(struct nameidata *nd, const struct open_flags *op, struct dentry *dentry)
 {
-	struct inode *dir = nd->path.dentry->d_inode;
+	struct inode *dir = d_inode(nd->path.dentry);
 	mode_t mode = op->mode;
 
 	if (!(READ_ONCE(dir->i_sb->s_flags) & SB_POSIXACL))
@@ -78,7 +78,7 @@ static int open_uncached(struct nameidata *nd, const struct open_flags *op, bool
 			 struct dentry **out) __no_lock_analysis
 {
 	const int writes = O_CREAT | O_TRUNC | O_WRONLY | O_RDWR;
-	struct inode *dir = nd->path.dentry->d_inode;
+	struct inode *dir = d_inode(nd->path.dentry);
 	struct vfsmount *mnt = nd->path.mnt;
 	bool got_write = false;
 	int err;
@@ -134,7 +134,7 @@ static int open_last_lookups(struct nameidata *nd, const struct open_flags *op, 
 		if (*created) {
 			dput(nd->path.dentry);
 			nd->path.dentry = dentry;
-			nd->inode = dentry->d_inode;
+			nd->inode = d_inode(dentry);
 			return 0;
 		}
 	}
@@ -200,7 +200,7 @@ static int open_tmpfile(struct nameidata *nd, const struct open_flags *op, unsig
 		return err;
 	err = mnt_want_write(path.mnt);
 	if (!err) {
-		err = inode_permission(mnt_idmap(path.mnt), path.dentry->d_inode, MAY_WRITE | MAY_EXEC);
+		err = inode_permission(mnt_idmap(path.mnt), d_inode(path.dentry), MAY_WRITE | MAY_EXEC);
 		mnt_drop_write(path.mnt);
 	}
 	path_put(&path);
@@ -224,7 +224,7 @@ int open_path_lookup(int dfd, const char *name, const struct open_flags *op, str
 			err = path_lookupat(&nd, flags, &out->path);
 			out->created = false;
 			if (!err)
-				out->inode = out->path.dentry->d_inode;
+				out->inode = d_inode(out->path.dentry);
 		} else {
 			err = walk_and_open(&nd, op, flags, out);
 		}

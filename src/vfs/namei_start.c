@@ -61,7 +61,7 @@ int nd_jump_root(struct nameidata *nd)
 		path_put(&nd->path);
 		nd->path = nd->root;
 		path_get(&nd->path);
-		nd->inode = nd->path.dentry->d_inode;
+		nd->inode = d_inode(nd->path.dentry);
 	}
 	nd->state |= ND_JUMPED;
 	return 0;
@@ -74,7 +74,7 @@ static void start_at_cwd(struct nameidata *nd)
 
 	if (!(nd->flags & LOOKUP_RCU)) {
 		get_fs_pwd(fs, &nd->path);
-		nd->inode = nd->path.dentry->d_inode;
+		nd->inode = d_inode(nd->path.dentry);
 		return;
 	}
 	do {
@@ -101,7 +101,7 @@ static int start_at_fd(struct nameidata *nd, const char *text)
 	} else {
 		nd->path = f.file->f_path;
 		path_get(&nd->path);
-		nd->inode = nd->path.dentry->d_inode;
+		nd->inode = d_inode(nd->path.dentry);
 	}
 	fdput(f);
 	return err;

@@ -82,7 +82,7 @@ int lookup_fast(struct nameidata *nd, struct dentry **out)
 // time. The directory's i_rwsem is held. *out is referenced and may be negative.
 int lookup_in_dir(const struct qstr *name, struct dentry *dir, unsigned flags, struct dentry **out)
 {
-	struct inode *inode = dir->d_inode;
+	struct inode *inode = d_inode(dir);
 	struct dentry *dentry, *other = NULL;
 	int err;
 
@@ -121,7 +121,7 @@ int lookup_in_dir(const struct qstr *name, struct dentry *dir, unsigned flags, s
 
 static noinline int lookup_slow(struct nameidata *nd, struct dentry **out)
 {
-	struct inode *inode = nd->path.dentry->d_inode;
+	struct inode *inode = d_inode(nd->path.dentry);
 	int err;
 
 	cache_throttle(current->machine);

@@ -56,7 +56,7 @@ static int d_set_mounted(struct dentry *dentry)
 	int err = -ENOENT;
 
 	spin_lock(&dentry->d_lock);
-	if (!(dentry->d_flags & DCACHE_CANT_MOUNT) && (IS_ROOT(dentry) || !d_unhashed(dentry))) {
+	if (!(READ_ONCE(dentry->d_flags) & DCACHE_CANT_MOUNT) && (IS_ROOT(dentry) || !d_unhashed(dentry))) {
 		d_flags_set(dentry, DCACHE_MOUNTED);
 		err = 0;
 	}
@@ -110,7 +110,7 @@ int lock_mount(struct path *path, struct mountpoint **out) __no_lock_analysis
 	int err;
 
 	for (;;) {
-		inode_lock(path->dentry->d_inode);
+		inode_lock(d_inode(path->dentry));
 		if (READ_ONCE(path->dentry->d_flags) & DCACHE_CANT_MOUNT) {
 			err = -ENOENT;
 			break;
@@ -125,12 +125,12 @@ int lock_mount(struct path *path, struct mountpoint **out) __no_lock_analysis
 			break;
 		}
 		up_write(&mm->namespace_sem);
-		inode_unlock(path->dentry->d_inode);
+		inode_unlock(d_inode(path->dentry));
 		path_put(path);
 		path->mnt = top;
 		path->dentry = dget(top->mnt_root);
 	}
-	inode_unlock(path->dentry->d_inode);
+	inode_unlock(d_inode(path->dentry));
 	return err;
 }
 
@@ -142,7 +142,7 @@ void unlock_mount(struct mount_machine *mm, struct mountpoint *mp, struct dentry
 	gone = __put_mountpoint(mp);
 	write_sequnlock(&mm->mount_lock);
 	up_write(&mm->namespace_sem);
-	inode_unlock(dentry->d_inode);
+	inode_unlock(d_inode(dentry));
 	dput(gone);
 }
 

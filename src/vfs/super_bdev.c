@@ -73,7 +73,7 @@ static int lookup_bdev(struct fs_context *fc, dev_t *out)
 		errorfc(fc, "%s: Can't lookup blockdev", fc->source);
 		return err;
 	}
-	inode = path.dentry->d_inode;
+	inode = d_inode(path.dentry);
 	if (!S_ISBLK(inode->i_mode)) {
 		errorfc(fc, "%s: not a block device", fc->source);
 		err = -ENOTBLK;
