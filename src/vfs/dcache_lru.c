@@ -138,7 +138,8 @@ void shrink_dcache_children(struct dentry *dir) __no_lock_analysis
 	spin_lock(&dir->d_lock);
 	hlist_for_each_entry (child, &dir->d_children, d_sib) {
 		spin_lock(&child->d_lock);
-		if (lockref_read(&child->d_lockref) == 0 && !(READ_ONCE(child->d_flags) & DCACHE_SHRINK_LIST)) {
+		if (lockref_read(&child->d_lockref) == 0 &&
+		    !(READ_ONCE(child->d_flags) & DCACHE_SHRINK_LIST)) {
 			if (READ_ONCE(child->d_flags) & DCACHE_LRU_LIST)
 				d_lru_del(child);
 			WARN_ON(!list_empty(&child->d_lru));

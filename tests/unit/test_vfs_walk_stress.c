@@ -1,5 +1,5 @@
-// Proves V4, V5, N1: the lock-free walk over dentries and inodes that are reclaimed, dropped and made anew under it finds what
-// is there and nothing else; in a machine without threads the same seed does the same.
+// Proves V4, V5, N1: the lock-free walk over dentries and inodes that are reclaimed, dropped and made anew
+// under it finds what is there and nothing else; in a machine without threads the same seed does the same.
 #include "vfs_synthfs.h"
 
 #include <fcntl.h>

@@ -1,6 +1,7 @@
-// A file system for tests of names: an endless tree that is computed, never stored, so that every dentry and inode may be
-// reclaimed at any time and comes back the same. In each directory exist d0..d9 (directories), f0..f9 (files) and l0..l9
-// (symlinks: lN is "dN/fN"); anything else is missing. An inode's number is a hash of its parent's number and its name.
+// A file system for tests of names: an endless tree that is computed, never stored, so that every dentry and
+// inode may be reclaimed at any time and comes back the same. In each directory exist d0..d9 (directories),
+// f0..f9 (files) and l0..l9 (symlinks: lN is "dN/fN"); anything else is missing. An inode's number is a hash
+// of its parent's number and its name.
 #ifndef SHALE_TEST_VFS_SYNTHFS_H
 #define SHALE_TEST_VFS_SYNTHFS_H
 
@@ -36,14 +37,16 @@ static inline u64 synth_ino(u64 dir, char kind, unsigned n)
 
 static const struct inode_operations synth_dir_operations;
 static const struct inode_operations synth_file_operations;
-static int synth_get_link(struct dentry *dentry, struct inode *inode, struct delayed_call *done, const char **out);
+static int synth_get_link(struct dentry *dentry, struct inode *inode, struct delayed_call *done,
+			  const char **out);
 static const struct inode_operations synth_link_operations = {.get_link = synth_get_link};
 
 // Texts of symlinks; static, so that the lock-free walk may use them.
 static const char *const synth_link_text[10] = {"d0/f0", "d1/f1", "d2/f2", "d3/f3", "d4/f4",
 						"d5/f5", "d6/f6", "d7/f7", "d8/f8", "d9/f9"};
 
-static int synth_get_link(struct dentry *dentry, struct inode *inode, struct delayed_call *done, const char **out)
+static int synth_get_link(struct dentry *dentry, struct inode *inode, struct delayed_call *done,
+			  const char **out)
 {
 	*out = synth_link_text[inode->i_generation];
 	return 0;
@@ -53,7 +56,10 @@ static unsigned synth_lookups; // that reached the file system
 
 static void synth_fill(struct inode *inode, char kind, unsigned n)
 {
-	inode->i_mode = (kind == 'd' ? S_IFDIR : kind == 'l' ? S_IFLNK : S_IFREG) | (kind == 'd' ? 0755 : 0777);
+	inode->i_mode = (kind == 'd'   ? S_IFDIR
+			 : kind == 'l' ? S_IFLNK
+				       : S_IFREG) |
+			(kind == 'd' ? 0755 : 0777);
 	inode->i_generation = n;
 	inode->i_op = kind == 'd'   ? &synth_dir_operations
 		      : kind == 'l' ? &synth_link_operations
@@ -156,7 +162,8 @@ static inline u32 synth_random(u64 *state)
 // A random path below /mnt and the number of what it leads to (0: nothing is there).
 static inline void synth_random_path(u64 *state, unsigned fanout, char *path, u64 *ino)
 {
-	unsigned depth = synth_random(state) % 5, n = synth_random(state) % fanout, kind = synth_random(state) % 8;
+	unsigned depth = synth_random(state) % 5, n = synth_random(state) % fanout,
+		 kind = synth_random(state) % 8;
 	u64 dir = SYNTH_ROOT_INO;
 	char *p = path + sprintf(path, "/mnt");
 
