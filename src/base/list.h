@@ -201,12 +201,14 @@ static inline size_t list_count_nodes(const struct list_head *head)
 	return n;
 }
 
-#define list_entry(ptr, type, member)         container_of(ptr, type, member)
-#define list_first_entry(head, type, member)  list_entry((head)->next, type, member)
-#define list_last_entry(head, type, member)   list_entry((head)->prev, type, member)
-#define list_next_entry(pos, member)          list_entry((pos)->member.next, __typeof__(*(pos)), member)
-#define list_prev_entry(pos, member)          list_entry((pos)->member.prev, __typeof__(*(pos)), member)
-#define list_entry_is_head(pos, head, member) (&(pos)->member == (head))
+#define list_entry(ptr, type, member)        container_of(ptr, type, member)
+#define list_first_entry(head, type, member) list_entry((head)->next, type, member)
+#define list_last_entry(head, type, member)  list_entry((head)->prev, type, member)
+#define list_next_entry(pos, member)         list_entry((pos)->member.next, __typeof__(*(pos)), member)
+#define list_prev_entry(pos, member)         list_entry((pos)->member.prev, __typeof__(*(pos)), member)
+/* By addresses: `pos` may be what would hold the head, which is no such object. */
+#define list_entry_is_head(pos, head, member)                                                                \
+	((const char *)(pos) + offsetof(__typeof__(*(pos)), member) == (const char *)(head))
 #define list_first_entry_or_null(head, type, member)                                                         \
 	(list_empty(head) ? NULL : list_first_entry(head, type, member))
 #define list_last_entry_or_null(head, type, member)                                                          \
