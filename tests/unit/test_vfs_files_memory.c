@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Rows V6, V7, F1, F2: each allocation of opening, duplicating, forking, making names and adding a disk is made to fail in turn: the call
- * says so or succeeds, and afterwards no file, number or name is left over. And ENFILE for who is not mighty.
+ * Rows V6, V7, F1, F2: each allocation of opening, duplicating, forking, making names and adding a disk is
+ * made to fail in turn: the call says so or succeeds, and afterwards no file, number or name is left over.
+ * And ENFILE for who is not mighty.
  */
 #include <errno.h>
 #include <fcntl.h>
