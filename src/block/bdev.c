@@ -284,13 +284,6 @@ void bdev_release(struct block_device *bdev)
 	put_device(bdev->bd_device);
 }
 
-bool disk_is_open(struct gendisk *disk)
-{
-	scoped_mutex_lock(&disk->open_mutex);
-
-	return atomic_read(&disk->part0->bd_openers) || disk->open_partitions;
-}
-
 static void bdev_mark_one_dead(struct block_device *bdev, bool surprise)
 {
 	const struct blk_holder_ops *ops = bdev->bd_holder_ops;

@@ -1,11 +1,12 @@
 // Bios: where they come from, how they are filled, cut, chained and ended.
 //
-// A bio_set keeps objects of four sizes in pools and a few of the largest in reserve. bio_alloc_bioset()
-// takes from the reserve when there is no memory and, when that is out as well, waits for one to come back:
-// so whoever writes memory out to disk gets on as long as each of his bios ends by itself. Two rules make
-// that true: who allocates several bios from one set submits each before he takes the next, and bios that
-// were made while another is being submitted are handed to the rescue work before the allocation sleeps
-// (bio_punt_pending), for nobody else would submit them.
+// Bios come in four sizes from pools of the machine. A bio_set adds a few bios in reserve: bio_alloc_bioset()
+// takes from the reserve when there is no memory and, when that is out as well, waits for one to come back.
+// So whoever writes memory out to disk gets on as long as each of his bios ends by itself. Three rules make
+// that true: who allocates several bios from one set submits each before he waits for the next; what is made
+// in the course of serving bios (the parts of a split one) comes from a set of the queue's own; and bios that
+// were made while another is being submitted are handed to the rescue work of their queue before the
+// allocation sleeps (bio_punt_pending), for nobody else would submit them.
 //
 // A chain counts children in bi_remaining of the parent; bio_endio() walks up without recursion. The reserve
 // is guarded by the set's lock, which completions may take.
@@ -17,64 +18,61 @@ static const u16 class_vecs[] = {4, 16, 64, BIO_MAX_VECS};
 
 struct bio_set {
 	struct shale *machine;
-	struct pool *pools[NR_CLASSES];
 	spinlock_t lock;
 	struct bio_list reserve __guarded_by(lock);
 	unsigned nr_reserve __guarded_by(lock), min_reserve;
-	wait_queue_head_t wq; // who waits for the reserve
+	unsigned reserve_class; // of the bios in reserve
+	wait_queue_head_t wq;   // who waits for the reserve
 };
 
-static void bioset_free_reserve(struct bio_set *set)
+static struct pool *class_pool(const struct bio_set *set, unsigned class)
 {
-	struct bio *bio;
-
-	while ((bio = bio_list_pop(&set->reserve)))
-		pool_free(set->pools[CLASS_MAX], bio);
+	return blk_machine(set->machine)->bio_pools[class];
 }
 
 void bioset_destroy(struct bio_set *set)
 {
+	struct bio *bio;
+
 	if (!set)
 		return;
-	bioset_free_reserve(set);
-	for (unsigned i = 0; i < NR_CLASSES; i++)
-		pool_destroy(set->pools[i]);
+	while ((bio = bio_list_pop(&set->reserve)))
+		pool_free(class_pool(set, set->reserve_class), bio);
 	kfree(set);
 }
 
-int bioset_create(struct shale *machine, unsigned reserve, struct bio_set **out)
+static int bioset_create_class(struct shale *machine, unsigned reserve, unsigned class, struct bio_set **out)
 {
-	static const char *const names[NR_CLASSES] = {"bio-4", "bio-16", "bio-64", "bio-256"};
 	struct bio_set *set = kzalloc(machine, sizeof(*set));
-	int ret;
 
 	if (!set)
 		return -ENOMEM;
 	set->machine = machine;
 	set->min_reserve = reserve;
+	set->reserve_class = class;
 	spin_lock_init(&set->lock);
 	init_waitqueue_head(&set->wq);
-	for (unsigned i = 0; i < NR_CLASSES; i++) {
-		size_t size = sizeof(struct bio) + class_vecs[i] * sizeof(struct bio_vec);
-
-		ret = pool_create(machine, names[i], size, 0, NULL, &set->pools[i]);
-		if (ret)
-			goto out_destroy;
-	}
 	for (; set->nr_reserve < reserve; set->nr_reserve++) {
-		struct bio *bio = pool_alloc(set->pools[CLASS_MAX]);
+		struct bio *bio = pool_alloc(class_pool(set, class));
 
-		ret = -ENOMEM;
-		if (!bio)
-			goto out_destroy;
+		if (!bio) {
+			bioset_destroy(set);
+			return -ENOMEM;
+		}
 		bio_list_add(&set->reserve, bio);
 	}
 	*out = set;
 	return 0;
+}
 
-out_destroy:
-	bioset_destroy(set);
-	return ret;
+int bioset_create(struct shale *machine, unsigned reserve, struct bio_set **out)
+{
+	return bioset_create_class(machine, reserve, CLASS_MAX, out);
+}
+
+int bioset_create_for_splits(struct shale *machine, unsigned reserve, struct bio_set **out)
+{
+	return bioset_create_class(machine, reserve, 0, out);
 }
 
 struct bio_set *blk_bio_set(struct shale *machine)
@@ -117,7 +115,7 @@ int bio_alloc(struct block_device *bdev, unsigned nr_vecs, blk_opf_t opf, struct
 {
 	struct bio_set *set = blk_bio_set(bdev_machine(bdev));
 	unsigned class = vecs_to_class(nr_vecs);
-	struct bio *bio = nr_vecs > BIO_MAX_VECS ? NULL : pool_alloc(set->pools[class]);
+	struct bio *bio = nr_vecs > BIO_MAX_VECS ? NULL : pool_alloc(class_pool(set, class));
 
 	if (unlikely(!bio))
 		return nr_vecs > BIO_MAX_VECS ? -EINVAL : -ENOMEM;
@@ -144,7 +142,8 @@ static noinline struct bio *bioset_alloc_slow(struct bio_set *set)
 	if (bio)
 		return bio;
 	bio_punt_pending(set->machine);
-	io_wait_event(set->wq, (bio = bioset_take_reserve(set)) || (bio = pool_alloc(set->pools[CLASS_MAX])));
+	io_wait_event(set->wq, (bio = bioset_take_reserve(set)) ||
+				       (bio = pool_alloc(class_pool(set, set->reserve_class))));
 	return bio;
 }
 
@@ -153,11 +152,11 @@ struct bio *bio_alloc_bioset(struct block_device *bdev, unsigned nr_vecs, blk_op
 	unsigned class = vecs_to_class(nr_vecs);
 	struct bio *bio;
 
-	BUG_ON(nr_vecs > BIO_MAX_VECS);
-	bio = pool_alloc(set->pools[class]);
+	BUG_ON(nr_vecs > class_vecs[set->reserve_class]);
+	bio = pool_alloc(class_pool(set, class));
 	if (unlikely(!bio)) {
 		bio = bioset_alloc_slow(set);
-		class = CLASS_MAX;
+		class = set->reserve_class;
 	}
 	return bio_prepare(bio, set, class, bdev, nr_vecs, opf);
 }
@@ -192,15 +191,10 @@ void bio_put(struct bio *bio)
 		return;
 	if (!set)
 		return;
-	if (unlikely(READ_ONCE(set->nr_reserve) < set->min_reserve) && bio->bi_class == CLASS_MAX &&
+	if (unlikely(READ_ONCE(set->nr_reserve) < set->min_reserve) && bio->bi_class == set->reserve_class &&
 	    bioset_refill(set, bio))
 		return;
-	pool_free(set->pools[bio->bi_class], bio);
-}
-
-bool bio_segments_join(const struct bio_vec *prev, const struct bio_vec *next)
-{
-	return (char *)bvec_virt(prev) + prev->bv_len == (char *)bvec_virt(next);
+	pool_free(class_pool(set, bio->bi_class), bio);
 }
 
 unsigned bio_add_mem(struct bio *bio, void *data, unsigned len)
@@ -340,17 +334,19 @@ void bio_punt_pending(struct shale *machine)
 
 int bio_machine_init(struct shale *machine)
 {
+	static const char *const names[NR_CLASSES] = {"bio-4", "bio-16", "bio-64", "bio-256"};
 	struct blk_machine *blk = blk_machine(machine);
-	int ret;
+	int ret = alloc_workqueue(machine, "bio-rescue", 0, &blk->rescue_wq);
 
-	ret = alloc_workqueue(machine, "bio-rescue", 0, &blk->rescue_wq);
-	if (ret)
-		return ret;
-	ret = bioset_create(machine, 4, &blk->bio_set);
-	if (ret) {
-		destroy_workqueue(blk->rescue_wq);
-		blk->rescue_wq = NULL;
+	BUILD_BUG_ON(NR_CLASSES != BIO_CLASSES);
+	for (unsigned i = 0; !ret && i < NR_CLASSES; i++) {
+		size_t size = sizeof(struct bio) + class_vecs[i] * sizeof(struct bio_vec);
+
+		ret = pool_create(machine, names[i], size, 0, NULL, &blk->bio_pools[i]);
 	}
+	ret = ret ? ret : bioset_create(machine, 4, &blk->bio_set);
+	if (ret)
+		bio_machine_exit(machine);
 	return ret;
 }
 
@@ -360,4 +356,6 @@ void bio_machine_exit(struct shale *machine)
 
 	destroy_workqueue(blk->rescue_wq);
 	bioset_destroy(blk->bio_set);
+	for (unsigned i = 0; i < NR_CLASSES; i++)
+		pool_destroy(blk->bio_pools[i]);
 }

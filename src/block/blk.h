@@ -48,8 +48,7 @@ void submit_bio_noacct(struct bio *bio);
 int submit_bio_wait(struct bio *bio); // waits (and reaps); returns bi_status
 int blkdev_issue_flush(struct block_device *bdev);
 int blkdev_issue_discard(struct block_device *bdev, sector_t sector, sector_t nr_sects);
-#define BLKDEV_ZERO_NOUNMAP    1u // write-zeroes must not free the blocks (of no effect on drivers that cannot)
-#define BLKDEV_ZERO_NOFALLBACK 2u // -EOPNOTSUPP rather than writing pages of zeroes
+#define BLKDEV_ZERO_NOFALLBACK 1u // -EOPNOTSUPP rather than writing pages of zeroes
 int blkdev_issue_zeroout(struct block_device *bdev, sector_t sector, sector_t nr_sects, unsigned flags);
 
 // Plug: requests held back per thread (current->plug), merged and sent in batches; flushed when the thread

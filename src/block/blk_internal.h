@@ -1,7 +1,7 @@
 // What the files of the block floor share: queues and their contexts, disks, the machine's block state.
 //
 // Lock order (outer first): blk_machine.lock (mutex, disks of the machine), gendisk.open_mutex,
-// request_queue.freeze_lock, then the spinlocks: flush_queue.lock, ctx.lock, hctx.lock,
+// then the spinlocks: flush_queue.lock, ctx.lock, hctx.lock,
 // request_queue.requeue_lock, tags.wait_lock, bio_set.lock. The spinlocks may be taken by completions; of the
 // first four none is held while a driver or a bi_end_io is called.
 #pragma once
@@ -20,12 +20,12 @@
 #define BLK_RESOURCE_DELAY_NS (3 * NSEC_PER_MSEC)
 #define BLK_TIMEOUT_NS        (30 * NSEC_PER_SEC)
 
+#define BIO_CLASSES 4 // sizes of bios
+
 // bi_flags
-#define BIO_CHAIN     (1u << 0) // has children
-#define BIO_REMAPPED  (1u << 1) // bi_sector counts from the start of the disk
-#define BIO_CLONED    (1u << 2) // the vectors are somebody else's
-#define BIO_QUIET     (1u << 3)
-#define BIO_ACCOUNTED (1u << 4)
+#define BIO_CHAIN    (1u << 0) // has children
+#define BIO_REMAPPED (1u << 1) // bi_sector counts from the start of the disk
+#define BIO_CLONED   (1u << 2) // the vectors are somebody else's
 // Only who owns the bio writes its flags, but children that end may look at them at the same time.
 static inline void bio_set_flag(struct bio *bio, u16 flag)
 {
@@ -37,15 +37,12 @@ static inline bool bio_flagged(const struct bio *bio, u16 flag)
 }
 
 // rq_flags
-#define RQF_STARTED     (1u << 0) // the driver has seen it
-#define RQF_FLUSH_SEQ   (1u << 1) // part of a flush sequence (flush.c)
-#define RQF_SCHED_TAGS  (1u << 2) // allocated under a scheduler: has an internal tag
-#define RQF_USE_SCHED   (1u << 3) // the scheduler has been told of it
-#define RQF_IO_STAT     (1u << 4) // counted
-#define RQF_DONTPREP    (1u << 5) // the driver has prepared it: merging is over
-#define RQF_MQ_INFLIGHT (1u << 6)
-#define RQF_BUDGET      (1u << 7) // holds a budget
-#define RQF_QUEUE_REF   (1u << 8) // holds a reference on the use of its queue
+#define RQF_STARTED    (1u << 0) // the driver has seen it
+#define RQF_FLUSH_SEQ  (1u << 1) // part of a flush sequence (flush.c)
+#define RQF_SCHED_TAGS (1u << 2) // allocated under a scheduler: has an internal tag
+#define RQF_USE_SCHED  (1u << 3) // the scheduler has been told of it
+#define RQF_IO_STAT    (1u << 4) // counted
+#define RQF_BUDGET     (1u << 7) // holds a budget
 
 // A software context: requests that this shard of threads has queued and not yet given to hardware.
 struct blk_mq_ctx {
@@ -53,10 +50,9 @@ struct blk_mq_ctx {
 	struct list_head rq_list __guarded_by(lock);
 	struct blk_mq_hw_ctx *hctx;
 	unsigned index; // of the shard
-	u64 merged;     // bios merged into rq_list; under lock
 } __aligned_cacheline;
 
-enum hctx_state { HCTX_STOPPED, HCTX_SCHED_RESTART, HCTX_TAG_WAIT };
+enum hctx_state { HCTX_SCHED_RESTART };
 
 // A hardware context: one queue of the device, with what waits for it.
 struct blk_mq_hw_ctx {
@@ -65,7 +61,6 @@ struct blk_mq_hw_ctx {
 	struct blk_mq_tags *sched_tags; // of the scheduler; NULL without
 	struct blk_flush_queue *fq;
 	void *driver_data; // of init_hctx
-	void *sched_data;  // of the scheduler
 	unsigned queue_num;
 	unsigned long ctx_pending; // bit per software context that may have requests; atomic
 	unsigned long state;       // enum hctx_state, atomic
@@ -73,7 +68,6 @@ struct blk_mq_hw_ctx {
 	struct list_head dispatch __guarded_by(lock); // taken from the scheduler, not accepted by the driver
 	struct list_head tag_wait;                    // in tags->waiting_hctxs; under tags->wait_lock
 	struct delayed_work run_work;
-	atomic_t nr_active; // requests that the driver has
 } __aligned_cacheline;
 
 // Uses of a queue: bios being submitted and requests alive, by shard. See queue.c.
@@ -88,6 +82,7 @@ struct request_queue {
 	const struct blk_mq_ops *ops;
 	void *queuedata;
 	struct queue_limits limits;      // changed only while frozen
+	struct bio_set *split_set;       // of the parts of bios that are too large
 	struct elevator_queue *elevator; // changed only while frozen
 	struct blk_mq_hw_ctx **hctxs;
 	unsigned nr_hw_queues;
@@ -97,7 +92,6 @@ struct request_queue {
 	bool nomerges;
 
 	s64 freeze_depth; // seq_cst; see queue.c
-	struct mutex freeze_lock;
 	wait_queue_head_t freeze_wq;
 	int quiesce_depth;    // atomic
 	atomic_t in_dispatch; // threads inside queue_rq; for quiesce
@@ -169,6 +163,7 @@ struct blk_machine {
 	struct list_head elevators __guarded_by(lock);
 	const struct blk_upper_ops *upper_ops __guarded_by(lock);
 	int major; // of the first partitions; the rest have BLOCK_EXT_MAJOR
+	struct pool *bio_pools[BIO_CLASSES];
 	struct bio_set *bio_set;
 	struct workqueue_struct *wq; // runs hardware queues, requeues, timeouts
 	struct workqueue_struct *rescue_wq;
@@ -178,13 +173,14 @@ struct blk_machine {
 #define BLOCK_EXT_MAJOR 259u
 
 // bio.c
-int bio_machine_init(struct shale *machine);
+int bio_machine_init(struct shale *machine) __must_check;
+// For bios without vectors of their own.
+int bioset_create_for_splits(struct shale *machine, unsigned reserve, struct bio_set **out) __must_check;
 void bio_machine_exit(struct shale *machine);
 // Bios that this thread has made inside a submission and that nobody else will send while it sleeps: given to
 // the rescue work.
 void bio_punt_pending(struct shale *machine);
 void bio_rescue_work(struct work_struct *work);
-bool bio_segments_join(const struct bio_vec *prev, const struct bio_vec *next);
 
 // queue.c: use, freeze, life
 int blk_queue_alloc(struct blk_mq_tag_set *set, const struct queue_limits *limits, void *queuedata,
@@ -205,7 +201,6 @@ void blk_mq_free_request(struct request *rq);
 void blk_mq_insert_request(struct request *rq, bool at_head);
 void blk_mq_run_hw_queues(struct request_queue *q, bool async);
 void blk_mq_delay_run_hw_queue(struct blk_mq_hw_ctx *hctx, s64 ns);
-bool blk_mq_hctx_has_pending(struct blk_mq_hw_ctx *hctx);
 void blk_mq_sched_restart(struct blk_mq_hw_ctx *hctx);
 void blk_mq_run_work(struct work_struct *work);
 void blk_mq_requeue_work(struct work_struct *work);
@@ -219,7 +214,6 @@ void blk_mq_request_init_bio(struct request *rq, struct bio *bio, unsigned nr_se
 bool blk_mq_get_driver_tag(struct request *rq);
 void blk_mq_put_driver_tag(struct request *rq);
 void blk_mq_put_budget(struct request *rq);
-struct blk_mq_hw_ctx *blk_mq_map_queue(struct request_queue *q, struct blk_mq_ctx *ctx);
 
 // timeout.c
 void blk_timeout_work(struct work_struct *work);
@@ -228,10 +222,6 @@ void blk_add_timer(struct request *rq);
 // plug.c
 void blk_flush_plug(struct blk_plug *plug, bool from_schedule);
 void blk_add_rq_to_plug(struct blk_plug *plug, struct request *rq);
-static inline struct blk_plug *blk_current_plug(void)
-{
-	return current->plug;
-}
 
 // merge.c
 // Cuts the bio to what one request may be; submits the rest. NULL when nothing is left to do (the bio has
@@ -247,7 +237,6 @@ int blk_flush_queue_alloc(struct blk_mq_hw_ctx *hctx) __must_check;
 void blk_flush_queue_free(struct blk_flush_queue *fq);
 // True when the flush machinery has taken the request (or ended it); false: it goes the normal way.
 bool blk_insert_flush(struct request *rq);
-bool blk_is_flush_rq(const struct request *rq);
 
 // stats.c
 int blk_stats_alloc(struct block_device *bdev) __must_check;
@@ -269,7 +258,6 @@ int bdev_register_locked(struct block_device *bdev) __must_check;
 void bdev_unregister_locked(struct block_device *bdev);
 void bdev_resize(struct block_device *bdev, sector_t sectors);
 void bdev_mark_dead(struct block_device *bdev, bool surprise);
-bool disk_is_open(struct gendisk *disk);
 
 // partition.c. Parts found on a disk; sectors of 512 bytes, verified to lie on it.
 struct found_part {

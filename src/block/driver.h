@@ -40,7 +40,7 @@ struct request {
 	struct blk_mq_ctx *mq_ctx;
 	struct block_device *part; // for accounting
 	struct request *rq_next;
-	u64 start_time_ns, io_start_time_ns;
+	u64 start_time_ns;
 	u16 nr_phys_segments;
 	u16 ioprio;
 	int state; // enum mq_rq_state; atomic

@@ -71,11 +71,6 @@ void blk_flush_queue_free(struct blk_flush_queue *fq)
 	kfree(fq);
 }
 
-bool blk_is_flush_rq(const struct request *rq)
-{
-	return rq->mq_hctx->fq->flush_rq == rq;
-}
-
 static unsigned flush_policy(const struct request *rq)
 {
 	const struct queue_limits *limits = &rq->q->limits;
@@ -118,7 +113,7 @@ static void flush_kick_locked(struct blk_flush_queue *fq)
 	flush_rq->part = first->part;
 	flush_rq->status = 0;
 	flush_rq->end_io = flush_end_io;
-	flush_rq->start_time_ns = flush_rq->io_start_time_ns = (u64)ktime_get(first->q->machine);
+	flush_rq->start_time_ns = (u64)ktime_get(first->q->machine);
 	WRITE_ONCE(flush_rq->deadline_ns, 0);
 	WRITE_ONCE(flush_rq->state, MQ_RQ_IDLE);
 	smp_store_release(&flush_rq->ref.refs.counter, 1);

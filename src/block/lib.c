@@ -24,27 +24,31 @@ static int check_range(const struct block_device *bdev, sector_t sector, sector_
 	return bdev_read_only(bdev) ? -EPERM : 0;
 }
 
-// All bios of one call hang on the last of them, which is waited for.
-static struct bio *next_bio(struct bio *prev, struct block_device *bdev, unsigned nr_vecs, blk_opf_t opf)
+// The first error of all.
+static int wait_bio(struct bio *bio, int status)
 {
-	struct bio *bio = bio_alloc_bioset(bdev, nr_vecs, opf, blk_bio_set(bdev_machine(bdev)));
+	int ret = submit_bio_wait(bio);
 
-	if (prev) {
-		bio_chain(prev, bio);
-		submit_bio(prev);
-	}
-	return bio;
+	bio_put(bio);
+	return status ? status : ret;
 }
 
-static int wait_last(struct bio *bio)
+// The bios of one call hang on the last of them, which is waited for. While one is not sent yet, the next is
+// not waited for: without memory the first is finished before.
+static struct bio *next_bio(struct bio *prev, struct block_device *bdev, unsigned nr_vecs, blk_opf_t opf,
+			    int *status)
 {
-	int ret;
+	struct bio *bio;
 
-	if (!bio)
-		return 0;
-	ret = submit_bio_wait(bio);
-	bio_put(bio);
-	return ret;
+	if (!prev)
+		return bio_alloc_bioset(bdev, nr_vecs, opf, blk_bio_set(bdev_machine(bdev)));
+	if (!bio_alloc(bdev, nr_vecs, opf, &bio)) {
+		bio_chain(prev, bio);
+		submit_bio(prev);
+		return bio;
+	}
+	*status = wait_bio(prev, *status);
+	return bio_alloc_bioset(bdev, nr_vecs, opf, blk_bio_set(bdev_machine(bdev)));
 }
 
 static int issue_without_data(struct block_device *bdev, sector_t sector, sector_t nr_sects, enum req_op op,
@@ -52,22 +56,23 @@ static int issue_without_data(struct block_device *bdev, sector_t sector, sector
 {
 	struct blk_plug plug;
 	struct bio *bio = NULL;
-	int ret;
+	int status = 0;
 
 	blk_start_plug(&plug);
 	while (nr_sects) {
 		u32 part = (u32)min(nr_sects, (sector_t)max);
 
-		bio = next_bio(bio, bdev, 0, op);
+		bio = next_bio(bio, bdev, 0, op, &status);
 		bio->bi_iter.bi_sector = sector;
 		bio->bi_iter.bi_size = part << SECTOR_SHIFT;
 		sector += part;
 		nr_sects -= part;
 		cond_resched();
 	}
-	ret = wait_last(bio);
+	if (bio)
+		status = wait_bio(bio, status);
 	blk_finish_plug(&plug);
-	return ret;
+	return status;
 }
 
 // What a bio of whole logical blocks can name.
@@ -97,14 +102,14 @@ static int write_zero_pages(struct block_device *bdev, sector_t sector, sector_t
 	void *zeroes = kmalloc_aligned(bdev_machine(bdev), ZERO_BYTES, 4096);
 	struct blk_plug plug;
 	struct bio *bio = NULL;
-	int ret;
+	int status = 0;
 
 	if (!zeroes)
 		return -ENOMEM;
 	memset(zeroes, 0, ZERO_BYTES);
 	blk_start_plug(&plug);
 	while (nr_sects) {
-		bio = next_bio(bio, bdev, 16, REQ_OP_WRITE);
+		bio = next_bio(bio, bdev, 16, REQ_OP_WRITE, &status);
 		bio->bi_iter.bi_sector = sector;
 		for (unsigned i = 0; i < 16 && nr_sects; i++) {
 			u32 part = (u32)min(nr_sects, (sector_t)(ZERO_BYTES >> SECTOR_SHIFT));
@@ -115,10 +120,11 @@ static int write_zero_pages(struct block_device *bdev, sector_t sector, sector_t
 		}
 		cond_resched();
 	}
-	ret = wait_last(bio);
+	if (bio)
+		status = wait_bio(bio, status);
 	blk_finish_plug(&plug);
 	kfree(zeroes);
-	return ret;
+	return status;
 }
 
 int blkdev_issue_zeroout(struct block_device *bdev, sector_t sector, sector_t nr_sects, unsigned flags)

@@ -66,7 +66,7 @@ static struct bio *bio_submit_split(struct bio *bio, u32 sectors)
 		bio_io_error(bio);
 		return NULL;
 	}
-	split = bio_split(bio, sectors, blk_bio_set(bdev_machine(bio->bi_bdev)));
+	split = bio_split(bio, sectors, bio->bi_bdev->bd_queue->split_set);
 	split->bi_opf |= REQ_NOMERGE;
 	TRACE(block_split, bio, split->bi_iter.bi_sector, sectors);
 	bio_chain(split, bio);
@@ -201,7 +201,6 @@ bool blk_attempt_ctx_merge(struct request_queue *q, struct bio *bio, unsigned nr
 			break;
 		if (blk_elv_try_merge(rq, bio, nr_segs) == ELEVATOR_NO_MERGE)
 			continue;
-		ctx->merged++;
 		merged = true;
 		break;
 	}

@@ -12,11 +12,6 @@
 
 #include "base/trace.h"
 
-struct blk_mq_hw_ctx *blk_mq_map_queue(struct request_queue *q, struct blk_mq_ctx *ctx)
-{
-	return ctx->hctx;
-}
-
 static int blk_ioerr_of(int enter_error)
 {
 	// A device that is gone fails its I/O like one that is broken.
@@ -30,7 +25,7 @@ static void request_init(struct request *rq, struct request_queue *q, struct blk
 	rq->mq_ctx = ctx;
 	rq->mq_hctx = ctx->hctx;
 	rq->cmd_flags = opf;
-	rq->rq_flags = RQF_QUEUE_REF;
+	rq->rq_flags = 0;
 	rq->bio = rq->biotail = NULL;
 	rq->rq_next = NULL;
 	rq->data_len = 0;
@@ -40,7 +35,7 @@ static void request_init(struct request *rq, struct request_queue *q, struct blk
 	rq->end_io = NULL;
 	rq->nr_phys_segments = 0;
 	rq->elv_priv = NULL;
-	rq->start_time_ns = rq->io_start_time_ns = 0;
+	rq->start_time_ns = 0;
 	WRITE_ONCE(rq->deadline_ns, 0);
 	WRITE_ONCE(rq->state, MQ_RQ_IDLE);
 	smp_store_release(&rq->ref.refs.counter, 1);
@@ -143,7 +138,7 @@ void blk_mq_request_init_bio(struct request *rq, struct bio *bio, unsigned nr_se
 
 static bool bio_try_merge(struct request_queue *q, struct bio *bio, unsigned nr_segs)
 {
-	if (q->nomerges || !bio_mergeable(bio))
+	if (READ_ONCE(q->nomerges) || !bio_mergeable(bio))
 		return false;
 	if (current->plug && blk_attempt_plug_merge(q, bio, nr_segs))
 		return true;
@@ -191,9 +186,9 @@ void blk_mq_submit_bio(struct bio *bio, struct request_queue *q)
 	if (!rq)
 		rq = blk_mq_get_request(q, bio);
 	if (unlikely(!rq)) {
-		blk_queue_exit(q);
 		bio_set_status(bio, -EAGAIN);
-		bio_endio(bio);
+		bio_endio(bio); // it may be of the queue's own bios
+		blk_queue_exit(q);
 		return;
 	}
 	blk_mq_request_init_bio(rq, bio, nr_segs);
@@ -285,8 +280,6 @@ void blk_mq_complete_request(struct request *rq)
 
 void blk_mq_start_request(struct request *rq)
 {
-	if (rq->rq_flags & RQF_IO_STAT)
-		rq->io_start_time_ns = (u64)ktime_get(rq->q->machine);
 	TRACE(block_rq_issue, rq, rq->sector, rq->data_len, rq->cmd_flags);
 	smp_store_release(&rq->state, MQ_RQ_IN_FLIGHT);
 	if (rq->q->ops->timeout)

@@ -241,7 +241,7 @@ static void sched_dispatch_requests(struct blk_mq_hw_ctx *hctx)
 		dispatch_again_later(hctx);
 }
 
-bool blk_mq_hctx_has_pending(struct blk_mq_hw_ctx *hctx)
+static bool hctx_has_pending(struct blk_mq_hw_ctx *hctx)
 {
 	const struct elevator_queue *eq = hctx->queue->elevator;
 
@@ -260,7 +260,7 @@ void blk_mq_run_hw_queue(struct blk_mq_hw_ctx *hctx, bool async)
 	}
 	if (!dispatch_begin(q))
 		return;
-	if (blk_mq_hctx_has_pending(hctx))
+	if (hctx_has_pending(hctx))
 		sched_dispatch_requests(hctx);
 	dispatch_end(q);
 }

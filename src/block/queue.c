@@ -221,6 +221,7 @@ void blk_queue_free(struct request_queue *q)
 		if (q->hctxs[i])
 			hctx_free(q->hctxs[i]);
 	kfree(q->hctxs);
+	bioset_destroy(q->split_set);
 	kfree(q);
 }
 
@@ -236,7 +237,6 @@ int blk_queue_alloc(struct blk_mq_tag_set *set, const struct queue_limits *limit
 	*q = (struct request_queue){.machine = machine, .set = set, .ops = set->ops, .queuedata = queuedata};
 	q->nr_hw_queues = set->nr_hw_queues;
 	q->timeout_ns = set->timeout_ns ? set->timeout_ns : BLK_TIMEOUT_NS;
-	mutex_init(&q->freeze_lock);
 	init_waitqueue_head(&q->freeze_wq);
 	spin_lock_init(&q->requeue_lock);
 	INIT_LIST_HEAD(&q->requeue_list);
@@ -253,7 +253,7 @@ int blk_queue_alloc(struct blk_mq_tag_set *set, const struct queue_limits *limit
 		return ret;
 	}
 	q->hctxs = kcalloc(machine, q->nr_hw_queues, sizeof(struct blk_mq_hw_ctx *));
-	ret = q->hctxs ? 0 : -ENOMEM;
+	ret = q->hctxs ? bioset_create_for_splits(machine, 2, &q->split_set) : -ENOMEM;
 	for (unsigned i = 0; !ret && i < q->nr_hw_queues; i++)
 		ret = hctx_alloc(q, i);
 	if (ret) {
