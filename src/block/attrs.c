@@ -1,5 +1,8 @@
-// What a disk shows of itself: attributes for sysfs, and the texts of /proc/diskstats and /proc/partitions.
-// The forms are Linux's (Documentation/ABI, Documentation/admin-guide/iostats.rst).
+/* SPDX-License-Identifier: MIT */
+/*
+ * What a disk shows of itself: attributes for sysfs, and the texts of /proc/diskstats and /proc/partitions.
+ * The forms are Linux's (Documentation/ABI, Documentation/admin-guide/iostats.rst).
+ */
 #include "block/blk_internal.h"
 
 #include "base/parser.h"
@@ -22,7 +25,7 @@ static int show_u64(struct seq_file *m, u64 value)
 	return 0;
 }
 
-// An attribute that shows one number: NAME, and an expression over `dev`.
+/* An attribute that shows one number: NAME, and an expression over `dev`. */
 #define NUMBER_ATTR(ident, attr_name, expr)                                                                  \
 	static int ident##_show(struct device *dev, struct seq_file *m)                                      \
 	{                                                                                                    \
@@ -95,7 +98,7 @@ static u64 ms_of(u64 ns)
 	return ns / NSEC_PER_MSEC;
 }
 
-// The numbers of one device, separated by blanks: reads, writes, in flight and ticks, discards, flushes.
+/* The numbers of one device, separated by blanks: reads, writes, in flight and ticks, discards, flushes. */
 static void stats_show(const struct block_device *bdev, struct seq_file *m)
 {
 	struct disk_stats_shard s;
@@ -135,8 +138,10 @@ static int inflight_show(struct device *dev, struct seq_file *m)
 static const struct device_attribute attr_inflight = {
 	.name = "inflight", .mode = 0444, .show = inflight_show};
 
-// shale's own: a line for each operation and bucket that is not empty: operation, lower bound in ns, number
-// of requests.
+/*
+ * shale's own: a line for each operation and bucket that is not empty: operation, lower bound in ns, number
+ * of requests.
+ */
 static int latency_show(struct device *dev, struct seq_file *m)
 {
 	static const char *const names[NR_STAT_GROUPS] = {"read", "write", "discard", "flush"};
@@ -180,7 +185,7 @@ static const struct attribute_group queue_group = {.name = "queue", .attrs = que
 const struct attribute_group *const disk_attr_groups[] = {&disk_group, &queue_group, NULL};
 const struct attribute_group *const part_attr_groups[] = {&part_group, NULL};
 
-// Calls show for the whole of each disk and its partitions.
+/* Calls show for the whole of each disk and its partitions. */
 static void for_each_bdev(struct shale *machine, struct seq_file *m,
 			  void (*show)(struct block_device *bdev, struct seq_file *m))
 {

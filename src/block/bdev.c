@@ -1,20 +1,23 @@
-// Block devices: the whole of a disk and its partitions, as things that are found by number or name, opened
-// and claimed.
-//
-// Opens and claims are guarded by the disk's open_mutex. A claim is exclusive for its holder, as in Linux: a
-// device that somebody else claimed is EBUSY, the whole disk is EBUSY while a partition is claimed and a
-// partition while the whole disk is; claims of several partitions live together. While partitions are claimed
-// the whole disk's holder is the mark bd_may_claim. The same holder may claim one device many times.
-//
-// Memory: a block_device lives in a struct blk_bdev whose device counts the references; a partition holds one
-// on part 0, whose end is the end of disk and queue.
+/* SPDX-License-Identifier: MIT */
+/*
+ * Block devices: the whole of a disk and its partitions, as things that are found by number or name, opened
+ * and claimed.
+ *
+ * Opens and claims are guarded by the disk's open_mutex. A claim is exclusive for its holder, as in Linux: a
+ * device that somebody else claimed is EBUSY, the whole disk is EBUSY while a partition is claimed and a
+ * partition while the whole disk is; claims of several partitions live together. While partitions are claimed
+ * the whole disk's holder is the mark bd_may_claim. The same holder may claim one device many times.
+ *
+ * Memory: a block_device lives in a struct blk_bdev whose device counts the references; a partition holds one
+ * on part 0, whose end is the end of disk and queue.
+ */
 #include "block/blk_internal.h"
 
 #include <ctype.h>
 #include <stdio.h>
 #include <string.h>
 
-static const char bd_may_claim; // only its address
+static const char bd_may_claim; /* only its address */
 
 static void bdev_release_memory(struct device *dev)
 {
@@ -103,7 +106,7 @@ void bdev_unregister_locked(struct block_device *bdev)
 	b->told = false;
 }
 
-// Calls fn for all devices that are registered, those of one disk together.
+/* Calls fn for all devices that are registered, those of one disk together. */
 static void bdev_for_each_locked(struct blk_machine *blk,
 				 void (*fn)(struct blk_machine *blk, struct blk_bdev *b))
 {
@@ -148,8 +151,10 @@ void bdev_resize(struct block_device *bdev, sector_t sectors)
 	if (bdev_nr_sectors(bdev) == sectors)
 		return;
 	WRITE_ONCE(bdev->bd_nr_sectors, sectors);
-	// A disk that is being made, or hidden, is known to nobody; drivers change others from their own
-	// context.
+	/*
+	 * A disk that is being made, or hidden, is known to nobody; drivers change others from their own
+	 * context.
+	 */
 	if (READ_ONCE(to_blk_bdev(bdev)->told) && blk->upper_ops->bdev_resized)
 		blk->upper_ops->bdev_resized(bdev);
 }
@@ -292,8 +297,10 @@ static void bdev_mark_one_dead(struct block_device *bdev, bool surprise)
 		ops->mark_dead(bdev, surprise);
 }
 
-// Tells the holders. The disk is marked dead, so there are no new ones; those who are there must not put the
-// device from within.
+/*
+ * Tells the holders. The disk is marked dead, so there are no new ones; those who are there must not put the
+ * device from within.
+ */
 void bdev_mark_dead(struct block_device *part0, bool surprise)
 {
 	struct gendisk *disk = part0->bd_disk;

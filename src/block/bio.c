@@ -1,15 +1,18 @@
-// Bios: where they come from, how they are filled, cut, chained and ended.
-//
-// Bios come in four sizes from pools of the machine. A bio_set adds a few bios in reserve: bio_alloc_bioset()
-// takes from the reserve when there is no memory and, when that is out as well, waits for one to come back.
-// So whoever writes memory out to disk gets on as long as each of his bios ends by itself. Three rules make
-// that true: who allocates several bios from one set submits each before he waits for the next; what is made
-// in the course of serving bios (the parts of a split one) comes from a set of the queue's own; and bios that
-// were made while another is being submitted are handed to the rescue work of their queue before the
-// allocation sleeps (bio_punt_pending), for nobody else would submit them.
-//
-// A chain counts children in bi_remaining of the parent; bio_endio() walks up without recursion. The reserve
-// is guarded by the set's lock, which completions may take.
+/* SPDX-License-Identifier: MIT */
+/*
+ * Bios: where they come from, how they are filled, cut, chained and ended.
+ *
+ * Bios come in four sizes from pools of the machine. A bio_set adds a few bios in reserve: bio_alloc_bioset()
+ * takes from the reserve when there is no memory and, when that is out as well, waits for one to come back.
+ * So whoever writes memory out to disk gets on as long as each of his bios ends by itself. Three rules make
+ * that true: who allocates several bios from one set submits each before he waits for the next; what is made
+ * in the course of serving bios (the parts of a split one) comes from a set of the queue's own; and bios that
+ * were made while another is being submitted are handed to the rescue work of their queue before the
+ * allocation sleeps (bio_punt_pending), for nobody else would submit them.
+ *
+ * A chain counts children in bi_remaining of the parent; bio_endio() walks up without recursion. The reserve
+ * is guarded by the set's lock, which completions may take.
+ */
 #include "block/blk_internal.h"
 
 static const u16 class_vecs[] = {4, 16, 64, BIO_MAX_VECS};
@@ -21,8 +24,8 @@ struct bio_set {
 	spinlock_t lock;
 	struct bio_list reserve __guarded_by(lock);
 	unsigned nr_reserve __guarded_by(lock), min_reserve;
-	unsigned reserve_class; // of the bios in reserve
-	wait_queue_head_t wq;   // who waits for the reserve
+	unsigned reserve_class; /* of the bios in reserve */
+	wait_queue_head_t wq;   /* who waits for the reserve */
 };
 
 static struct pool *class_pool(const struct bio_set *set, unsigned class)
@@ -161,7 +164,7 @@ struct bio *bio_alloc_bioset(struct block_device *bdev, unsigned nr_vecs, blk_op
 	return bio_prepare(bio, set, class, bdev, nr_vecs, opf);
 }
 
-// Back to the reserve when that is not full. True when it took it.
+/* Back to the reserve when that is not full. True when it took it. */
 static bool bioset_refill(struct bio_set *set, struct bio *bio)
 {
 	bool took = false;
@@ -171,7 +174,7 @@ static bool bioset_refill(struct bio_set *set, struct bio *bio)
 		bio_list_add(&set->reserve, bio);
 		WRITE_ONCE(set->nr_reserve, set->nr_reserve + 1);
 		took = true;
-		// Under the lock: whoever destroys the set has taken it after the last bio came back.
+		/* Under the lock: whoever destroys the set has taken it after the last bio came back. */
 		wake_up(&set->wq);
 	}
 	spin_unlock(&set->lock);
@@ -224,7 +227,7 @@ void bio_advance(struct bio *bio, u32 bytes)
 		iter->bi_size -= bytes;
 		return;
 	}
-	// The sector counts whole bytes at the end, since vectors may end inside a sector.
+	/* The sector counts whole bytes at the end, since vectors may end inside a sector. */
 	iter->bi_sector += bytes >> SECTOR_SHIFT;
 	iter->bi_size -= bytes;
 	for (bytes += iter->bi_bvec_done; bytes && bytes >= bio->bi_io_vec[iter->bi_idx].bv_len;
@@ -247,7 +250,7 @@ struct bio *bio_alloc_clone(struct block_device *bdev, struct bio *src, struct b
 	return bio;
 }
 
-// Both parts keep all flags: with PREFLUSH each waits for a flush of its own, which they can share.
+/* Both parts keep all flags: with PREFLUSH each waits for a flush of its own, which they can share. */
 struct bio *bio_split(struct bio *bio, unsigned sectors, struct bio_set *set)
 {
 	struct bio *split;
@@ -265,7 +268,7 @@ void bio_set_status(struct bio *bio, int status)
 		(void)cmpxchg(&bio->bi_status, 0, status);
 }
 
-// A mark more than a function: bio_endio() knows it and goes on with the parent.
+/* A mark more than a function: bio_endio() knows it and goes on with the parent. */
 static void bio_chain_endio(struct bio *bio)
 {
 	bio_endio(bio);
@@ -301,8 +304,10 @@ void bio_endio(struct bio *bio)
 		bio->bi_end_io(bio);
 }
 
-// Of one queue: sends the bios that were left to it. May sleep for tags of this queue, whose requests depend
-// on queues below only.
+/*
+ * Of one queue: sends the bios that were left to it. May sleep for tags of this queue, whose requests depend
+ * on queues below only.
+ */
 void bio_rescue_work(struct work_struct *work)
 {
 	struct request_queue *q = container_of(work, struct request_queue, rescue_work);

@@ -1,9 +1,12 @@
-// Disks: their making, appearance, change of size and removal.
-//
-// A disk comes from blk_mq_alloc_disk() with its queue, appears by device_add_disk() (numbers, part 0, node,
-// partitions) and goes by del_gendisk(): its devices vanish, its queue is frozen for good, later I/O fails.
-// Its memory lives until the last reference on part 0. blk_machine.lock orders additions and removals;
-// gendisk.open_mutex guards opens and the list of partitions.
+/* SPDX-License-Identifier: MIT */
+/*
+ * Disks: their making, appearance, change of size and removal.
+ *
+ * A disk comes from blk_mq_alloc_disk() with its queue, appears by device_add_disk() (numbers, part 0, node,
+ * partitions) and goes by del_gendisk(): its devices vanish, its queue is frozen for good, later I/O fails.
+ * Its memory lives until the last reference on part 0. blk_machine.lock orders additions and removals;
+ * gendisk.open_mutex guards opens and the list of partitions.
+ */
 #include "block/blk_internal.h"
 
 #include <ctype.h>
@@ -131,7 +134,7 @@ int device_add_disk(struct gendisk *disk, const char *name, unsigned flags)
 		return 0;
 	mutex_lock(&blk->lock);
 	ret = disk_register_locked(disk, blk);
-	// A table that cannot be read or is damaged leaves the disk without partitions, as in Linux.
+	/* A table that cannot be read or is damaged leaves the disk without partitions, as in Linux. */
 	if (!ret && !(flags & GENHD_FL_NO_PART))
 		(void)disk_scan_partitions_locked(disk);
 	mutex_unlock(&blk->lock);
@@ -160,7 +163,7 @@ void del_gendisk(struct gendisk *disk)
 	if (test_bit(GD_ADDED, &disk->state))
 		disk_unregister_locked(disk, blk);
 	mutex_unlock(&blk->lock);
-	// Requests that are under way end; then the queue stays frozen, and who wants to enter is refused.
+	/* Requests that are under way end; then the queue stays frozen, and who wants to enter is refused. */
 	WRITE_ONCE(q->dying, true);
 	blk_freeze_queue(q);
 	wake_up_all(&q->freeze_wq);
@@ -184,7 +187,7 @@ static void disk_apply_size(struct gendisk *disk)
 
 void set_capacity(struct gendisk *disk, sector_t sectors)
 {
-	// The end of the last sector must have a byte offset that a signed 64-bit number can hold.
+	/* The end of the last sector must have a byte offset that a signed 64-bit number can hold. */
 	sectors = min(sectors, (sector_t)INT64_MAX >> SECTOR_SHIFT);
 	WRITE_ONCE(disk->capacity,
 		   round_down(sectors, (sector_t)disk->queue->limits.logical_block_size >> SECTOR_SHIFT));

@@ -1,9 +1,12 @@
-// Schedulers of a machine, and their change on a running queue.
-//
-// The list of types belongs to the machine, under its lock. A queue's scheduler is changed while the queue is
-// frozen and quiesced: nothing is in it, nobody dispatches, so that the requests of one never reach another.
-// Each hardware context gets tags of its own for a scheduler, twice the driver's, since a scheduler needs
-// requests to choose from.
+/* SPDX-License-Identifier: MIT */
+/*
+ * Schedulers of a machine, and their change on a running queue.
+ *
+ * The list of types belongs to the machine, under its lock. A queue's scheduler is changed while the queue is
+ * frozen and quiesced: nothing is in it, nobody dispatches, so that the requests of one never reach another.
+ * Each hardware context gets tags of its own for a scheduler, twice the driver's, since a scheduler needs
+ * requests to choose from.
+ */
 #include "block/blk_internal.h"
 
 #include <string.h>
@@ -65,7 +68,7 @@ static void sched_tags_free(struct request_queue *q)
 
 		if (!hctx || !hctx->sched_tags)
 			continue;
-		// The timeout scan must not find requests whose memory goes.
+		/* The timeout scan must not find requests whose memory goes. */
 		for (unsigned tag = 0; tag < hctx->tags->depth; tag++)
 			smp_store_release(&hctx->tags->rqs[tag], NULL);
 		blk_mq_tags_free(hctx->sched_tags);

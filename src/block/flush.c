@@ -1,25 +1,28 @@
-// The flush machinery: requests with PREFLUSH or FUA as sequences of steps, and flushes that many requests
-// share.
-//
-// A sequence is made of up to three steps, in this order:
-//	PREFLUSH   the write cache is flushed, if the request asks for it and the device has a cache
-//	DATA       the request itself, if it has data
-//	POSTFLUSH  the cache is flushed again, if the request is FUA and the device cannot do that by itself
-// Without a write cache nothing but DATA is left, and with hardware FUA no POSTFLUSH. A request with DATA
-// alone goes the normal way.
-//
-// Each hardware context has one flush request and two lists of requests that wait for a flush: `pending`, to
-// be served by the next flush, and `running`, served by the one that is on its way (they swap when a flush
-// starts). A flush is started when
-//	(1) none is on its way;
-//	(2) and somebody is pending;
-//	(3) and no DATA of a sequence is on its way, so that its POSTFLUSH can share the flush with others,
-//	    or the oldest pending one has waited for FLUSH_PENDING_TIMEOUT.
-// The flush request borrows the tag of the first that it serves, which does not need it meanwhile.
-//
-// A request is advanced by flush_complete_seq(), under the queue's lock, when its flush has ended, when its
-// DATA has ended, or at once when a step is not needed. Requests are sent from the requeue work, never from
-// here, as this runs in completions. A failed step ends the sequence with its error.
+/* SPDX-License-Identifier: MIT */
+/*
+ * The flush machinery: requests with PREFLUSH or FUA as sequences of steps, and flushes that many requests
+ * share.
+ *
+ * A sequence is made of up to three steps, in this order:
+ * 	PREFLUSH   the write cache is flushed, if the request asks for it and the device has a cache
+ * 	DATA       the request itself, if it has data
+ * 	POSTFLUSH  the cache is flushed again, if the request is FUA and the device cannot do that by itself
+ * Without a write cache nothing but DATA is left, and with hardware FUA no POSTFLUSH. A request with DATA
+ * alone goes the normal way.
+ *
+ * Each hardware context has one flush request and two lists of requests that wait for a flush: `pending`, to
+ * be served by the next flush, and `running`, served by the one that is on its way (they swap when a flush
+ * starts). A flush is started when
+ * 	(1) none is on its way;
+ * 	(2) and somebody is pending;
+ * 	(3) and no DATA of a sequence is on its way, so that its POSTFLUSH can share the flush with others,
+ * 	    or the oldest pending one has waited for FLUSH_PENDING_TIMEOUT.
+ * The flush request borrows the tag of the first that it serves, which does not need it meanwhile.
+ *
+ * A request is advanced by flush_complete_seq(), under the queue's lock, when its flush has ended, when its
+ * DATA has ended, or at once when a step is not needed. Requests are sent from the requeue work, never from
+ * here, as this runs in completions. A failed step ends the sequence with its error.
+ */
 #include "block/blk_internal.h"
 
 #define FLUSH_PENDING_TIMEOUT (5 * NSEC_PER_SEC)
@@ -33,9 +36,9 @@ enum flush_seq {
 
 struct blk_flush_queue {
 	spinlock_t lock;
-	struct list_head lists[2] __guarded_by(lock); // by request.flush.list
-	unsigned pending_idx : 1, running_idx : 1;    // equal: (1) holds
-	s64 pending_since;                            // ns; when the pending list became filled
+	struct list_head lists[2] __guarded_by(lock); /* by request.flush.list */
+	unsigned pending_idx : 1, running_idx : 1;    /* equal: (1) holds */
+	s64 pending_since;                            /* ns; when the pending list became filled */
 	unsigned data_in_flight __guarded_by(lock);
 	struct request *flush_rq;
 	int flush_status;
@@ -89,17 +92,17 @@ static unsigned flush_policy(const struct request *rq)
 
 static void flush_end_io(struct request *flush_rq, int status);
 
-// Starts the flush if (1), (2) and (3) hold. Under fq->lock.
+/* Starts the flush if (1), (2) and (3) hold. Under fq->lock. */
 static void flush_kick_locked(struct blk_flush_queue *fq)
 {
 	struct list_head *pending = &fq->lists[fq->pending_idx];
 	struct request *flush_rq = fq->flush_rq;
 	struct request *first;
 
-	if (fq->pending_idx != fq->running_idx || list_empty(pending)) // (1), (2)
+	if (fq->pending_idx != fq->running_idx || list_empty(pending)) /* (1), (2) */
 		return;
 	first = list_first_entry(pending, struct request, flush.list);
-	if (fq->data_in_flight && // (3)
+	if (fq->data_in_flight && /* (3) */
 	    ktime_get(first->q->machine) < fq->pending_since + FLUSH_PENDING_TIMEOUT)
 		return;
 	fq->pending_idx ^= 1;
@@ -117,14 +120,16 @@ static void flush_kick_locked(struct blk_flush_queue *fq)
 	WRITE_ONCE(flush_rq->deadline_ns, 0);
 	WRITE_ONCE(flush_rq->state, MQ_RQ_IDLE);
 	smp_store_release(&flush_rq->ref.refs.counter, 1);
-	// Without a scheduler the tag is the driver's: it now stands for the flush.
+	/* Without a scheduler the tag is the driver's: it now stands for the flush. */
 	if (flush_rq->internal_tag < 0)
 		smp_store_release(&first->mq_hctx->tags->rqs[first->tag], flush_rq);
 	blk_mq_add_flush_request(flush_rq, false);
 }
 
-// The steps in `done` are over for the request: goes on to the next. Those whose sequence is over are put on
-// `ended` (by flush.list) with their status; the caller ends them after the lock.
+/*
+ * The steps in `done` are over for the request: goes on to the next. Those whose sequence is over are put on
+ * `ended` (by flush.list) with their status; the caller ends them after the lock.
+ */
 static void flush_complete_seq_locked(struct blk_flush_queue *fq, struct request *rq, unsigned done,
 				      int status, struct list_head *ended)
 {
@@ -165,7 +170,7 @@ static void flush_end_sequences(struct list_head *ended)
 	}
 }
 
-// The flush has ended: all that it served go on.
+/* The flush has ended: all that it served go on. */
 static void flush_end_io(struct request *flush_rq, int status)
 {
 	struct blk_flush_queue *fq = flush_rq->mq_hctx->fq;
@@ -177,7 +182,7 @@ static void flush_end_io(struct request *flush_rq, int status)
 	spin_lock(&fq->lock);
 	if (!fq->flush_status)
 		fq->flush_status = status;
-	// The timeout scan may look at it just now: then that one comes here again.
+	/* The timeout scan may look at it just now: then that one comes here again. */
 	if (!refcount_dec_and_test(&flush_rq->ref)) {
 		spin_unlock(&fq->lock);
 		return;
@@ -202,7 +207,7 @@ static void flush_end_io(struct request *flush_rq, int status)
 	blk_mq_sched_restart(hctx);
 }
 
-// The DATA of a sequence has ended.
+/* The DATA of a sequence has ended. */
 static void flush_data_end_io(struct request *rq, int status)
 {
 	struct blk_mq_hw_ctx *hctx = rq->mq_hctx;
@@ -227,7 +232,7 @@ bool blk_insert_flush(struct request *rq)
 	unsigned policy = flush_policy(rq);
 	LIST_HEAD(ended);
 
-	// The driver sees FUA only if it can do it, and never PREFLUSH.
+	/* The driver sees FUA only if it can do it, and never PREFLUSH. */
 	rq->cmd_flags &= ~REQ_PREFLUSH;
 	if (!rq->q->limits.fua)
 		rq->cmd_flags &= ~REQ_FUA;

@@ -1,5 +1,8 @@
-// Requests without a caller's memory, made of as many bios as the limits ask for: flush, discard, zeroes.
-// Each waits for its end.
+/* SPDX-License-Identifier: MIT */
+/*
+ * Requests without a caller's memory, made of as many bios as the limits ask for: flush, discard, zeroes.
+ * Each waits for its end.
+ */
 #include "block/blk_internal.h"
 
 #include <string.h>
@@ -24,7 +27,7 @@ static int check_range(const struct block_device *bdev, sector_t sector, sector_
 	return bdev_read_only(bdev) ? -EPERM : 0;
 }
 
-// The first error of all.
+/* The first error of all. */
 static int wait_bio(struct bio *bio, int status)
 {
 	int ret = submit_bio_wait(bio);
@@ -33,8 +36,10 @@ static int wait_bio(struct bio *bio, int status)
 	return status ? status : ret;
 }
 
-// The bios of one call hang on the last of them, which is waited for. While one is not sent yet, the next is
-// not waited for: without memory the first is finished before.
+/*
+ * The bios of one call hang on the last of them, which is waited for. While one is not sent yet, the next is
+ * not waited for: without memory the first is finished before.
+ */
 static struct bio *next_bio(struct bio *prev, struct block_device *bdev, unsigned nr_vecs, blk_opf_t opf,
 			    int *status)
 {
@@ -75,7 +80,7 @@ static int issue_without_data(struct block_device *bdev, sector_t sector, sector
 	return status;
 }
 
-// What a bio of whole logical blocks can name.
+/* What a bio of whole logical blocks can name. */
 static u32 bio_max_sectors(const struct block_device *bdev, u32 limit)
 {
 	u32 most = round_down(UINT32_MAX, (u32)bdev_logical_block_size(bdev)) >> SECTOR_SHIFT;

@@ -1,5 +1,8 @@
-// The block floor of a machine: made by blk_init() after the devices, ended by blk_exit() after file systems
-// and drivers.
+/* SPDX-License-Identifier: MIT */
+/*
+ * The block floor of a machine: made by blk_init() after the devices, ended by blk_exit() after file systems
+ * and drivers.
+ */
 #include "block/blk_internal.h"
 
 #define BLOCK_MAJOR_NAME     "shale"

@@ -1,10 +1,13 @@
-// Cutting and joining: a bio is cut to what one request of the queue may be, and joined to a request that
-// waits and touches it.
-//
-// What may be joined: reads, writes and discards of one operation, neighbours on the disk, within the limits
-// in sum, neither flushes nor FUA, and before the driver has seen the request. The request and its bios are
-// guarded by whoever holds it back: the thread (plug), the context's lock (software queue), the scheduler's
-// lock.
+/* SPDX-License-Identifier: MIT */
+/*
+ * Cutting and joining: a bio is cut to what one request of the queue may be, and joined to a request that
+ * waits and touches it.
+ *
+ * What may be joined: reads, writes and discards of one operation, neighbours on the disk, within the limits
+ * in sum, neither flushes nor FUA, and before the driver has seen the request. The request and its bios are
+ * guarded by whoever holds it back: the thread (plug), the context's lock (software queue), the scheduler's
+ * lock.
+ */
 #include "block/blk_internal.h"
 
 #include "base/trace.h"
@@ -21,7 +24,7 @@ static u32 op_max_sectors(const struct queue_limits *limits, enum req_op op)
 	}
 }
 
-// How many segments a vector counts for.
+/* How many segments a vector counts for. */
 static inline unsigned bvec_segs(const struct queue_limits *limits, u32 len)
 {
 	if (likely(len <= limits->max_segment_bytes))
@@ -29,8 +32,10 @@ static inline unsigned bvec_segs(const struct queue_limits *limits, u32 len)
 	return (len - 1) / limits->max_segment_bytes + 1;
 }
 
-// Bytes of the bio, from its start, that fit one request: all of them, or a multiple of the logical block;
-// *nr_segs of these.
+/*
+ * Bytes of the bio, from its start, that fit one request: all of them, or a multiple of the logical block;
+ * *nr_segs of these.
+ */
 static u32 bio_fitting_bytes(const struct bio *bio, const struct queue_limits *limits, unsigned *nr_segs)
 {
 	u64 max_bytes = (u64)limits->max_sectors << SECTOR_SHIFT;
@@ -62,7 +67,7 @@ static struct bio *bio_submit_split(struct bio *bio, u32 sectors)
 {
 	struct bio *split;
 
-	if (!sectors) { // less than one block fits: vectors that the device cannot take
+	if (!sectors) { /* less than one block fits: vectors that the device cannot take */
 		bio_io_error(bio);
 		return NULL;
 	}
@@ -118,7 +123,7 @@ static bool merge_fits(const struct request *rq, const struct bio *bio, unsigned
 
 	if (req_op(rq) != bio_op(bio) || !blk_rq_mergeable(rq))
 		return false;
-	// Those who wait for a bio that may fail early, or may not wait, are not tied to others.
+	/* Those who wait for a bio that may fail early, or may not wait, are not tied to others. */
 	if ((rq->cmd_flags ^ bio->bi_opf) & (REQ_NOWAIT | REQ_POLLED))
 		return false;
 	if ((u64)rq->data_len + bio->bi_iter.bi_size > (u64)op_max_sectors(limits, bio_op(bio))
@@ -131,7 +136,7 @@ static void merge_done(struct request *rq, struct bio *bio, unsigned nr_segs)
 {
 	rq->data_len += bio->bi_iter.bi_size;
 	rq->nr_phys_segments += (u16)nr_segs;
-	// Readahead that others wait for is no readahead any more.
+	/* Readahead that others wait for is no readahead any more. */
 	if (!(bio->bi_opf & REQ_RAHEAD))
 		rq->cmd_flags &= ~REQ_RAHEAD;
 	rq->cmd_flags |= bio->bi_opf & (REQ_SYNC | REQ_META | REQ_PRIO);
@@ -165,7 +170,8 @@ enum elv_merge blk_elv_try_merge(struct request *rq, struct bio *bio, unsigned n
 	return ELEVATOR_NO_MERGE;
 }
 
-// The last request of this queue that the plug holds; older ones are let be, as they are rarely neighbours.
+/* The last request of this queue that the plug holds; older ones are let be, as they are rarely neighbours.
+ */
 bool blk_attempt_plug_merge(struct request_queue *q, struct bio *bio, unsigned nr_segs)
 {
 	struct blk_plug *plug = current->plug;
@@ -184,7 +190,7 @@ bool blk_attempt_plug_merge(struct request_queue *q, struct bio *bio, unsigned n
 	return rq && blk_elv_try_merge(rq, bio, nr_segs) != ELEVATOR_NO_MERGE;
 }
 
-#define CTX_MERGE_LOOKS 8 // how many of the newest requests are tried
+#define CTX_MERGE_LOOKS 8 /* how many of the newest requests are tried */
 
 bool blk_attempt_ctx_merge(struct request_queue *q, struct bio *bio, unsigned nr_segs)
 {

@@ -1,24 +1,27 @@
-// The multi-queue core, way in: from a bio to a request, and where the request goes next.
-//
-// A bio is cut to the limits of the queue, joined to a request that is still held back (in the plug, in the
-// scheduler, in the software queue) or given a request of its own with a tag. The request goes through the
-// flush machinery when it must, into the plug when there is one, to the scheduler, or straight to the driver
-// (mq_dispatch.c).
-//
-// A request belongs to this floor from its allocation until queue_rq accepts it, then to the driver until
-// blk_mq_end_request(). It holds one use of its queue (queue.c), its tags, and a reference count that the
-// timeout scan may raise.
+/* SPDX-License-Identifier: MIT */
+/*
+ * The multi-queue core, way in: from a bio to a request, and where the request goes next.
+ *
+ * A bio is cut to the limits of the queue, joined to a request that is still held back (in the plug, in the
+ * scheduler, in the software queue) or given a request of its own with a tag. The request goes through the
+ * flush machinery when it must, into the plug when there is one, to the scheduler, or straight to the driver
+ * (mq_dispatch.c).
+ *
+ * A request belongs to this floor from its allocation until queue_rq accepts it, then to the driver until
+ * blk_mq_end_request(). It holds one use of its queue (queue.c), its tags, and a reference count that the
+ * timeout scan may raise.
+ */
 #include "block/blk_internal.h"
 
 #include "base/trace.h"
 
 static int blk_ioerr_of(int enter_error)
 {
-	// A device that is gone fails its I/O like one that is broken.
+	/* A device that is gone fails its I/O like one that is broken. */
 	return enter_error == -ENODEV ? -EIO : enter_error;
 }
 
-// Fills what every request starts with. The use of the queue that the caller has becomes the request's.
+/* Fills what every request starts with. The use of the queue that the caller has becomes the request's. */
 static void request_init(struct request *rq, struct request_queue *q, struct blk_mq_ctx *ctx, blk_opf_t opf)
 {
 	rq->q = q;
@@ -68,7 +71,7 @@ static struct request *request_of_tag(struct request_queue *q, struct blk_mq_ctx
 	return rq;
 }
 
-// Takes more tags at once for the requests that the plug has been told to expect.
+/* Takes more tags at once for the requests that the plug has been told to expect. */
 static void plug_cache_requests(struct blk_plug *plug, struct request_queue *q, struct blk_mq_ctx *ctx,
 				blk_opf_t opf)
 {
@@ -81,7 +84,8 @@ static void plug_cache_requests(struct blk_plug *plug, struct request_queue *q, 
 		if (tag < 0)
 			break;
 		blk_queue_ref(q);
-		// Whether it is a flush is seen when it is used; until then the scheduler does not know it.
+		/* Whether it is a flush is seen when it is used; until then the scheduler does not know it.
+		 */
 		rq = request_of_tag(q, ctx, tag, opf | REQ_PREFLUSH);
 		rq->rq_next = plug->cached_rqs;
 		plug->cached_rqs = rq;
@@ -89,7 +93,7 @@ static void plug_cache_requests(struct blk_plug *plug, struct request_queue *q, 
 	plug->nr_ios = 1;
 }
 
-// NULL: no tag, and the bio does not wait.
+/* NULL: no tag, and the bio does not wait. */
 static struct request *blk_mq_get_request(struct request_queue *q, struct bio *bio)
 {
 	struct blk_mq_ctx *ctx = &q->ctxs[current->shard];
@@ -108,7 +112,7 @@ static struct request *blk_mq_get_request(struct request_queue *q, struct bio *b
 	return rq;
 }
 
-// A request that the plug has in store for this queue; the caller's use of the queue is given back.
+/* A request that the plug has in store for this queue; the caller's use of the queue is given back. */
 static struct request *plug_take_cached(struct blk_plug *plug, struct request_queue *q, blk_opf_t opf)
 {
 	struct request *rq = plug ? plug->cached_rqs : NULL;
@@ -147,7 +151,7 @@ static bool bio_try_merge(struct request_queue *q, struct bio *bio, unsigned nr_
 	return blk_attempt_ctx_merge(q, bio, nr_segs);
 }
 
-// Where a new request goes.
+/* Where a new request goes. */
 static void request_send(struct request *rq)
 {
 	struct blk_mq_hw_ctx *hctx = rq->mq_hctx;
@@ -187,7 +191,7 @@ void blk_mq_submit_bio(struct bio *bio, struct request_queue *q)
 		rq = blk_mq_get_request(q, bio);
 	if (unlikely(!rq)) {
 		bio_set_status(bio, -EAGAIN);
-		bio_endio(bio); // it may be of the queue's own bios
+		bio_endio(bio); /* it may be of the queue's own bios */
 		blk_queue_exit(q);
 		return;
 	}
@@ -218,10 +222,10 @@ void blk_mq_free_request(struct request *rq)
 	blk_queue_exit(q);
 }
 
-// Bytes of the request's bios that are done; ends those that are done as a whole.
+/* Bytes of the request's bios that are done; ends those that are done as a whole. */
 bool blk_update_request(struct request *rq, int status, unsigned bytes)
 {
-	if (rq->rq_flags & RQF_FLUSH_SEQ) // its bio ends with the sequence
+	if (rq->rq_flags & RQF_FLUSH_SEQ) /* its bio ends with the sequence */
 		return false;
 	blk_account_completion(rq, bytes);
 	while (rq->bio && bytes) {
@@ -242,7 +246,7 @@ bool blk_update_request(struct request *rq, int status, unsigned bytes)
 		bio->bi_iter.bi_size = 0;
 		bio_endio(bio);
 	}
-	if (rq->bio && !rq->data_len) { // a flush without data
+	if (rq->bio && !rq->data_len) { /* a flush without data */
 		struct bio *bio = rq->bio;
 
 		rq->bio = NULL;

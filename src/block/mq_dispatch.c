@@ -1,12 +1,15 @@
-// The multi-queue core, way out: from software queues, scheduler and plug to the driver.
-//
-// What the driver did not accept waits on hctx->dispatch and goes before everything else. It goes when a
-// request ends (the context was marked HCTX_SCHED_RESTART), when a tag comes back (HCTX on
-// tags->waiting_hctxs), or after 3 ms, should nothing be in flight that could end. No lock is held while the
-// driver is called. Completions never dispatch themselves: they queue the context's work.
-//
-// Who dispatches counts himself in queue->in_dispatch before he looks at quiesce_depth;
-// blk_mq_quiesce_queue() raises quiesce_depth and then waits for that count (both sequentially consistent).
+/* SPDX-License-Identifier: MIT */
+/*
+ * The multi-queue core, way out: from software queues, scheduler and plug to the driver.
+ *
+ * What the driver did not accept waits on hctx->dispatch and goes before everything else. It goes when a
+ * request ends (the context was marked HCTX_SCHED_RESTART), when a tag comes back (HCTX on
+ * tags->waiting_hctxs), or after 3 ms, should nothing be in flight that could end. No lock is held while the
+ * driver is called. Completions never dispatch themselves: they queue the context's work.
+ *
+ * Who dispatches counts himself in queue->in_dispatch before he looks at quiesce_depth;
+ * blk_mq_quiesce_queue() raises quiesce_depth and then waits for that count (both sequentially consistent).
+ */
 #include "block/blk_internal.h"
 
 #include "base/trace.h"
@@ -53,7 +56,7 @@ bool blk_mq_get_driver_tag(struct request *rq)
 	return true;
 }
 
-// Of a request under a scheduler; without one the driver's tag is the request's own and stays.
+/* Of a request under a scheduler; without one the driver's tag is the request's own and stays. */
 void blk_mq_put_driver_tag(struct request *rq)
 {
 	struct blk_mq_tags *tags = rq->mq_hctx->tags;
@@ -91,7 +94,7 @@ static void request_unprepare(struct request *rq)
 	WRITE_ONCE(rq->state, MQ_RQ_IDLE);
 }
 
-// The driver's answer for one request that has tag and budget.
+/* The driver's answer for one request that has tag and budget. */
 static int issue(struct blk_mq_hw_ctx *hctx, struct request *rq, bool last)
 {
 	struct blk_mq_queue_data bd = {.rq = rq, .last = last};
@@ -123,7 +126,7 @@ static void dispatch_keep_one(struct blk_mq_hw_ctx *hctx, struct request *rq, bo
 	spin_unlock(&hctx->lock);
 }
 
-// Tag and budget. On failure the context is set to be run again.
+/* Tag and budget. On failure the context is set to be run again. */
 static bool request_prepare(struct blk_mq_hw_ctx *hctx, struct request *rq)
 {
 	if (!get_budget(rq))
@@ -140,7 +143,7 @@ static bool request_prepare(struct blk_mq_hw_ctx *hctx, struct request *rq)
 
 enum { SENT_ALL, SENT_TO_BUSY };
 
-// Gives the list to the driver until it is empty or the driver is busy; the rest stays on hctx->dispatch.
+/* Gives the list to the driver until it is empty or the driver is busy; the rest stays on hctx->dispatch. */
 static int dispatch_rq_list(struct blk_mq_hw_ctx *hctx, struct list_head *list)
 {
 	unsigned queued = 0;
@@ -167,7 +170,7 @@ static int dispatch_rq_list(struct blk_mq_hw_ctx *hctx, struct list_head *list)
 		blk_mq_end_request(rq, ret);
 		failed = true;
 	}
-	// The driver waits for `last`, which it did not get.
+	/* The driver waits for `last`, which it did not get. */
 	if (queued && (failed || !list_empty(list)))
 		commit(hctx);
 	if (list_empty(list))
@@ -176,8 +179,10 @@ static int dispatch_rq_list(struct blk_mq_hw_ctx *hctx, struct list_head *list)
 	return SENT_TO_BUSY;
 }
 
-// Sees to it that what dispatch_rq_list kept is tried again. A request that ends after the mark was set runs
-// the context; one that ended before has cleared it.
+/*
+ * Sees to it that what dispatch_rq_list kept is tried again. A request that ends after the mark was set runs
+ * the context; one that ended before has cleared it.
+ */
 static void dispatch_again_later(struct blk_mq_hw_ctx *hctx)
 {
 	if (!test_and_set_bit(HCTX_SCHED_RESTART, &hctx->state))
@@ -200,7 +205,7 @@ static void take_ctx_requests(struct blk_mq_hw_ctx *hctx, struct list_head *list
 	}
 }
 
-// One request at a time, so that those that are left can still be merged and reordered.
+/* One request at a time, so that those that are left can still be merged and reordered. */
 static int dispatch_sched(struct blk_mq_hw_ctx *hctx)
 {
 	const struct elevator_type *type = hctx->queue->elevator->type;
@@ -254,7 +259,7 @@ void blk_mq_run_hw_queue(struct blk_mq_hw_ctx *hctx, bool async)
 	struct request_queue *q = hctx->queue;
 
 	if (async) {
-		// Also when a timer of it runs (3 ms): it is wanted now.
+		/* Also when a timer of it runs (3 ms): it is wanted now. */
 		mod_delayed_work(blk_machine(q->machine)->wq, &hctx->run_work, 0);
 		return;
 	}
@@ -283,7 +288,7 @@ void blk_mq_run_hw_queues(struct request_queue *q, bool async)
 		blk_mq_run_hw_queue(q->hctxs[i], async);
 }
 
-// A request ended: what the device was too busy for may go now.
+/* A request ended: what the device was too busy for may go now. */
 void blk_mq_sched_restart(struct blk_mq_hw_ctx *hctx)
 {
 	if (likely(!test_bit(HCTX_SCHED_RESTART, &hctx->state)))
@@ -322,7 +327,7 @@ void blk_mq_insert_request(struct request *rq, bool at_head)
 	}
 }
 
-// Gives one request to the driver at once; if that cannot be, it is inserted.
+/* Gives one request to the driver at once; if that cannot be, it is inserted. */
 void blk_mq_try_issue_directly(struct blk_mq_hw_ctx *hctx, struct request *rq, bool last)
 {
 	int ret;
@@ -390,7 +395,8 @@ void blk_mq_requeue_request(struct request *rq, bool kick)
 		blk_mq_kick_requeue_list(q);
 }
 
-// For the flush machinery: a request of a sequence goes out by the requeue work, before what others insert.
+/* For the flush machinery: a request of a sequence goes out by the requeue work, before what others insert.
+ */
 void blk_mq_add_flush_request(struct request *rq, bool at_head)
 {
 	struct request_queue *q = rq->q;
@@ -420,7 +426,7 @@ void blk_mq_requeue_work(struct work_struct *work)
 	list_splice_init(&q->requeue_list, &requeued);
 	list_splice_init(&q->flush_list, &flush);
 	spin_unlock(&q->requeue_lock);
-	// Put back at the head one by one: the last first, to keep their order.
+	/* Put back at the head one by one: the last first, to keep their order. */
 	list_for_each_entry_safe_reverse(rq, next, &requeued, queuelist)
 	{
 		list_del_init(&rq->queuelist);

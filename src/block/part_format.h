@@ -1,6 +1,10 @@
-// The bytes of partition tables. MBR: the last 66 bytes of the first sector, all numbers in logical blocks;
-// extended boot records have the same form. GPT: UEFI specification, chapter 5.
-#pragma once
+/* SPDX-License-Identifier: MIT */
+/*
+ * The bytes of partition tables. MBR: the last 66 bytes of the first sector, all numbers in logical blocks;
+ * extended boot records have the same form. GPT: UEFI specification, chapter 5.
+ */
+#ifndef SHALE_BLOCK_PART_FORMAT_H
+#define SHALE_BLOCK_PART_FORMAT_H
 
 #include "base/compiler.h"
 #include "base/le.h"
@@ -22,7 +26,7 @@ struct msdos_entry {
 } __packed;
 static_assert(sizeof(struct msdos_entry) == 16, "MBR entry");
 
-#define GPT_MAGIC           0x5452415020494645ull // "EFI PART"
+#define GPT_MAGIC           0x5452415020494645ull /* "EFI PART" */
 #define GPT_HEADER_MIN      92u
 #define GPT_HEADER_LBA      1
 #define GPT_ENTRY_MIN       128u
@@ -50,8 +54,10 @@ struct gpt_entry {
 	uuid_t type_guid;
 	uuid_t unique_guid;
 	le64 first_lba;
-	le64 last_lba; // inclusive
+	le64 last_lba; /* inclusive */
 	le64 attributes;
-	u8 name[72]; // UTF-16
+	u8 name[72]; /* UTF-16 */
 } __packed;
 static_assert(sizeof(struct gpt_entry) == GPT_ENTRY_MIN, "GPT entry");
+
+#endif

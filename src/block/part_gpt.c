@@ -1,10 +1,13 @@
-// GPT partition tables: a protective MBR, a header in block 1 with its entries, and a copy of both at the end
-// of the disk.
-//
-// A header counts only if all of it holds: signature, size, its checksum, its own place, sizes of entries
-// that make sense, a usable range on the disk, and the checksum of the entries. If the first does not, the
-// copy is looked for where the first says (when only its entries are bad) and in the last block; with a copy
-// alone the partitions appear, with a message.
+/* SPDX-License-Identifier: MIT */
+/*
+ * GPT partition tables: a protective MBR, a header in block 1 with its entries, and a copy of both at the end
+ * of the disk.
+ *
+ * A header counts only if all of it holds: signature, size, its checksum, its own place, sizes of entries
+ * that make sense, a usable range on the disk, and the checksum of the entries. If the first does not, the
+ * copy is looked for where the first says (when only its entries are bad) and in the last block; with a copy
+ * alone the partitions appear, with a message.
+ */
 #include "block/blk_internal.h"
 
 #include <string.h>
@@ -16,7 +19,7 @@
 struct gpt {
 	u64 first_usable, last_usable, entries_lba, alternate_lba;
 	u32 nr_entries, entry_size, entries_crc;
-	u8 *entries; // nr_entries * entry_size bytes
+	u8 *entries; /* nr_entries * entry_size bytes */
 };
 
 static bool has_protective_mbr(struct part_table *table)
@@ -39,7 +42,7 @@ static u64 last_lba(const struct part_table *table)
 	return table->capacity / table->block_sectors - 1;
 }
 
-// Why the header in table->buf, read from `lba`, does not hold; NULL: it does, and *gpt is filled.
+/* Why the header in table->buf, read from `lba`, does not hold; NULL: it does, and *gpt is filled. */
 static const char *gpt_header_parse(struct part_table *table, u64 lba, struct gpt *gpt)
 {
 	u32 block_bytes = table->block_sectors << SECTOR_SHIFT;
@@ -74,7 +77,7 @@ static const char *gpt_header_parse(struct part_table *table, u64 lba, struct gp
 	return NULL;
 }
 
-// 1: gpt->entries holds the entries; 0 with *why; negative errno.
+/* 1: gpt->entries holds the entries; 0 with *why; negative errno. */
 static int gpt_read_entries(struct part_table *table, struct gpt *gpt, const char **why)
 {
 	u32 bytes = gpt->nr_entries * gpt->entry_size;
@@ -93,7 +96,7 @@ static int gpt_read_entries(struct part_table *table, struct gpt *gpt, const cha
 	return ret == -ENOMEM ? ret : 0;
 }
 
-// 1: good; 0: not; negative errno. *gpt has at least alternate_lba where the header alone was good.
+/* 1: good; 0: not; negative errno. *gpt has at least alternate_lba where the header alone was good. */
 static int gpt_read(struct part_table *table, u64 lba, struct gpt *gpt)
 {
 	const char *why = "cannot be read";
@@ -131,7 +134,7 @@ static void gpt_put_entries(struct part_table *table, const struct gpt *gpt)
 	}
 }
 
-// The copy: in the last block, else where the first header says.
+/* The copy: in the last block, else where the first header says. */
 static int gpt_read_backup(struct part_table *table, u64 hint, struct gpt *gpt)
 {
 	int ret = gpt_read(table, last_lba(table), gpt);

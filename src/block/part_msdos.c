@@ -1,11 +1,14 @@
-// MBR partition tables with extended partitions.
-//
-// Four primary entries; one of an extended type holds a chain of boot records, each with up to four entries
-// of its own: logical partitions (numbered from 5), counted from that record, and one link to the next
-// record, counted from the start of the extended partition. The chain is on a hostile disk: it ends at a
-// record that was visited before, that lies outside the extended partition, that has no signature, or after
-// as many records as there can be partitions. The extended partition itself appears as a device of two
-// sectors, as in Linux.
+/* SPDX-License-Identifier: MIT */
+/*
+ * MBR partition tables with extended partitions.
+ *
+ * Four primary entries; one of an extended type holds a chain of boot records, each with up to four entries
+ * of its own: logical partitions (numbered from 5), counted from that record, and one link to the next
+ * record, counted from the start of the extended partition. The chain is on a hostile disk: it ends at a
+ * record that was visited before, that lies outside the extended partition, that has no signature, or after
+ * as many records as there can be partitions. The extended partition itself appears as a device of two
+ * sectors, as in Linux.
+ */
 #include "block/blk_internal.h"
 
 #include <string.h>
@@ -18,7 +21,7 @@ static bool type_is_extended(u8 type)
 	return type == 0x05 || type == 0x0f || type == 0x85;
 }
 
-// The table of the block that was just read, copied out; false: no signature.
+/* The table of the block that was just read, copied out; false: no signature. */
 static bool msdos_entries(const struct part_table *table, struct msdos_entry entries[MSDOS_ENTRIES])
 {
 	le16 magic;
@@ -30,7 +33,7 @@ static bool msdos_entries(const struct part_table *table, struct msdos_entry ent
 	return true;
 }
 
-// In sectors; products of two 32-bit numbers.
+/* In sectors; products of two 32-bit numbers. */
 static sector_t entry_start(const struct part_table *table, const struct msdos_entry *e)
 {
 	return (sector_t)le32_to_cpu(e->start) * table->block_sectors;
@@ -42,8 +45,8 @@ static sector_t entry_count(const struct part_table *table, const struct msdos_e
 }
 
 struct extended_walk {
-	sector_t first, end; // the extended partition
-	sector_t record;     // the boot record that is being read
+	sector_t first, end; /* the extended partition */
+	sector_t record;     /* the boot record that is being read */
 	unsigned nr_visited, next_partno;
 	sector_t visited[DISK_MAX_PARTS];
 };
@@ -110,8 +113,10 @@ static int walk_extended(struct part_table *table, struct extended_walk *walk)
 	return 0;
 }
 
-// A boot sector of a file system has the signature, too: in a table the first byte of each entry is 0 or
-// 0x80.
+/*
+ * A boot sector of a file system has the signature, too: in a table the first byte of each entry is 0 or
+ * 0x80.
+ */
 static bool msdos_plausible(const struct msdos_entry *entries)
 {
 	bool any = false;
@@ -129,8 +134,10 @@ static int scan_extended(struct part_table *table, const struct msdos_entry *e, 
 	struct extended_walk *walk;
 	int ret;
 
-	// The extended partition may say that it is longer than the disk; the records inside the disk still
-	// count.
+	/*
+	 * The extended partition may say that it is longer than the disk; the records inside the disk still
+	 * count.
+	 */
 	if (entry_start(table, e) == 0 || entry_start(table, e) >= table->capacity)
 		return 0;
 	walk = kzalloc(table->disk->machine, sizeof(*walk));
@@ -156,7 +163,7 @@ int part_scan_msdos(struct part_table *table)
 	if (!msdos_entries(table, entries) || !msdos_plausible(entries))
 		return 0;
 	for (unsigned i = 0; i < MSDOS_ENTRIES; i++)
-		if (entries[i].type == MSDOS_TYPE_GPT) // of a GPT that was not good enough
+		if (entries[i].type == MSDOS_TYPE_GPT) /* of a GPT that was not good enough */
 			return 0;
 	table->kind = "dos";
 	for (unsigned i = 0; i < MSDOS_ENTRIES; i++) {

@@ -1,9 +1,12 @@
-// Partitions: reading the table of a disk and making a block device of each entry.
-//
-// The parsers (part_gpt.c, part_msdos.c) fill a table of what they found, in sectors; nothing on the disk is
-// believed: part_put() is the one place where a run is checked against the size of the disk. As in Linux, a
-// partition that begins beyond the end is left out, one that ends beyond it is cut, and ones that overlap are
-// kept, each with a message. blk_machine.lock is held, so that adding and removing partitions does not race.
+/* SPDX-License-Identifier: MIT */
+/*
+ * Partitions: reading the table of a disk and making a block device of each entry.
+ *
+ * The parsers (part_gpt.c, part_msdos.c) fill a table of what they found, in sectors; nothing on the disk is
+ * believed: part_put() is the one place where a run is checked against the size of the disk. As in Linux, a
+ * partition that begins beyond the end is left out, one that ends beyond it is cut, and ones that overlap are
+ * kept, each with a message. blk_machine.lock is held, so that adding and removing partitions does not race.
+ */
 #include "block/blk_internal.h"
 
 #include <string.h>
@@ -107,7 +110,7 @@ out_free:
 	return ret;
 }
 
-// The disk is read by the scan itself, so its own read errors are not the caller's.
+/* The disk is read by the scan itself, so its own read errors are not the caller's. */
 static int partition_add_locked(struct gendisk *disk, unsigned partno, const struct found_part *p)
 {
 	struct blk_machine *blk = blk_machine(disk->machine);

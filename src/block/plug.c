@@ -1,12 +1,15 @@
-// The plug: a thread that is about to make several requests holds them back, so that they can be merged and
-// sent as a batch.
-//
-// The plug lies on the stack of who started it and hangs on current->plug; nobody else touches it. It is
-// emptied by blk_finish_plug(), when it holds BLK_MAX_REQUEST_COUNT requests or a large one, and by
-// base/wait.h before the thread sleeps (for the requests held back may be what it is going to wait for).
-// Requests leave in the order they came; each run for one hardware context is a batch, whose last request is
-// marked so. A driver that serves a request by bios to a lower device fills the plug anew while it is being
-// emptied: emptying goes on until nothing is left.
+/* SPDX-License-Identifier: MIT */
+/*
+ * The plug: a thread that is about to make several requests holds them back, so that they can be merged and
+ * sent as a batch.
+ *
+ * The plug lies on the stack of who started it and hangs on current->plug; nobody else touches it. It is
+ * emptied by blk_finish_plug(), when it holds BLK_MAX_REQUEST_COUNT requests or a large one, and by
+ * base/wait.h before the thread sleeps (for the requests held back may be what it is going to wait for).
+ * Requests leave in the order they came; each run for one hardware context is a batch, whose last request is
+ * marked so. A driver that serves a request by bios to a lower device fills the plug anew while it is being
+ * emptied: emptying goes on until nothing is left.
+ */
 #include "block/blk_internal.h"
 
 #include "base/trace.h"
@@ -34,8 +37,10 @@ static struct request *plug_pop(struct request **list)
 	return rq;
 }
 
-// Takes the first requests off, as many as are for one hardware context. The rest stays in the plug: should a
-// driver sleep for a tag of a lower device, what the plug holds for that one is sent then.
+/*
+ * Takes the first requests off, as many as are for one hardware context. The rest stays in the plug: should a
+ * driver sleep for a tag of a lower device, what the plug holds for that one is sent then.
+ */
 static struct request *plug_take_batch(struct blk_plug *plug)
 {
 	struct request *first = plug->mq_list, *last = first;
@@ -60,7 +65,7 @@ static void plug_send_batch(struct request *list)
 	bool insert = list->rq_flags & RQF_USE_SCHED || test_bit(HCTX_SCHED_RESTART, &hctx->state);
 	LIST_HEAD(batch);
 
-	// The requests keep the queue alive only until they are sent.
+	/* The requests keep the queue alive only until they are sent. */
 	blk_queue_ref(hctx->queue);
 	if (!insert)
 		blk_mq_issue_batch(hctx, &list);

@@ -1,14 +1,17 @@
-// Request queues: their making and end, and the count of who uses them, on which freezing rests.
-//
-// A use is a bio that is being submitted or a request that is not freed. The count is split by shard.
-// Entering raises the shard's count and then looks at freeze_depth; freezing raises freeze_depth and then
-// sums the counts; both are sequentially consistent, so either the one who enters sees the freeze and leaves
-// again, or the freezer sees the use. A use may end on another shard: single counts go below zero, but a sum
-// taken after freeze_depth was raised is never below the true number. Leaving happens inside an RCU section,
-// and a queue is freed after a grace period, since the freezer may go on before the last leaver has looked
-// for whom to wake.
-//
-// The queue belongs to its disk. limits and elevator change only while it is frozen.
+/* SPDX-License-Identifier: MIT */
+/*
+ * Request queues: their making and end, and the count of who uses them, on which freezing rests.
+ *
+ * A use is a bio that is being submitted or a request that is not freed. The count is split by shard.
+ * Entering raises the shard's count and then looks at freeze_depth; freezing raises freeze_depth and then
+ * sums the counts; both are sequentially consistent, so either the one who enters sees the freeze and leaves
+ * again, or the freezer sees the use. A use may end on another shard: single counts go below zero, but a sum
+ * taken after freeze_depth was raised is never below the true number. Leaving happens inside an RCU section,
+ * and a queue is freed after a grace period, since the freezer may go on before the last leaver has looked
+ * for whom to wake.
+ *
+ * The queue belongs to its disk. limits and elevator change only while it is frozen.
+ */
 #include "block/blk_internal.h"
 
 #include "base/log.h"
@@ -68,7 +71,7 @@ int blk_queue_enter(struct request_queue *q, bool nowait)
 
 void blk_freeze_queue(struct request_queue *q)
 {
-	// What this thread holds back would never end.
+	/* What this thread holds back would never end. */
 	if (current->plug)
 		blk_flush_plug(current->plug, true);
 	__atomic_fetch_add(&q->freeze_depth, 1, __ATOMIC_SEQ_CST);
@@ -128,7 +131,7 @@ int blk_validate_limits(struct queue_limits *limits)
 		return -EINVAL;
 	if (limits->max_segment_bytes < limits->logical_block_size)
 		return -EINVAL;
-	// Cuts fall on whole blocks, and a request has less than 4 GiB.
+	/* Cuts fall on whole blocks, and a request has less than 4 GiB. */
 	block_sectors = limits->logical_block_size >> SECTOR_SHIFT;
 	limits->max_sectors =
 		round_down(min(limits->max_sectors, (u32)(SZ_1G >> SECTOR_SHIFT)), block_sectors);
@@ -207,7 +210,7 @@ void blk_queue_exit_hctxs(struct request_queue *q)
 	cancel_delayed_work_sync(&q->requeue_work);
 	cancel_delayed_work_sync(&q->timeout_work);
 	elevator_exit(q);
-	// The work that was cancelled last may have queued the other once more.
+	/* The work that was cancelled last may have queued the other once more. */
 	for (unsigned i = 0; i < q->nr_hw_queues; i++)
 		if (q->hctxs[i])
 			cancel_delayed_work_sync(&q->hctxs[i]->run_work);

@@ -1,9 +1,12 @@
-// The registry: drivers and filters by name, and disks made of them by URI.
-//
-// A disk is a chain: the driver's disk at the bottom, hidden, and over it one hidden disk for each filter;
-// the outermost gets the name. The registry owns the chain (gendisk.lower) and takes it apart from the top.
-// Options go to the first element, from the left, that lists them; "fault.delay=1" names the element. The
-// list of drivers is guarded by blk_machine.lock, the words of the last error by error_lock.
+/* SPDX-License-Identifier: MIT */
+/*
+ * The registry: drivers and filters by name, and disks made of them by URI.
+ *
+ * A disk is a chain: the driver's disk at the bottom, hidden, and over it one hidden disk for each filter;
+ * the outermost gets the name. The registry owns the chain (gendisk.lower) and takes it apart from the top.
+ * Options go to the first element, from the left, that lists them; "fault.delay=1" names the element. The
+ * list of drivers is guarded by blk_machine.lock, the words of the last error by error_lock.
+ */
 #include "block/blk_internal.h"
 
 #include <stdarg.h>
@@ -90,7 +93,7 @@ static const struct blk_driver *driver_find(struct shale *machine, const char *n
 	return NULL;
 }
 
-// What one disk_add works with.
+/* What one disk_add works with. */
 struct disk_opening {
 	struct shale *machine;
 	struct disk_uri uri;
@@ -182,7 +185,7 @@ static int route_options(struct disk_opening *o)
 	return ret;
 }
 
-// Takes the chain apart, from `disk` downwards.
+/* Takes the chain apart, from `disk` downwards. */
 static void chain_close(struct gendisk *disk)
 {
 	while (disk) {
@@ -211,7 +214,7 @@ static int chain_open_one(struct disk_opening *o, unsigned i, unsigned flags, co
 	*chain = disk;
 	if (flags & DISK_READ_ONLY)
 		set_disk_ro(disk, true);
-	// Named for messages from now on; the outermost becomes visible later.
+	/* Named for messages from now on; the outermost becomes visible later. */
 	return device_add_disk(disk, name, GENHD_FL_HIDDEN);
 }
 
@@ -304,7 +307,7 @@ int disk_remove(struct shale *machine, const char *name)
 			mutex_unlock(&disk->open_mutex);
 			return -EBUSY;
 		}
-		// From here on nobody can open it, nor remove it a second time.
+		/* From here on nobody can open it, nor remove it a second time. */
 		if (test_and_set_bit(GD_DEAD, &disk->state)) {
 			mutex_unlock(&disk->open_mutex);
 			return -ENODEV;
@@ -315,7 +318,7 @@ int disk_remove(struct shale *machine, const char *name)
 	return 0;
 }
 
-// The end of a machine: all disks that are left, open or not.
+/* The end of a machine: all disks that are left, open or not. */
 void registry_exit(struct shale *machine)
 {
 	struct blk_machine *blk = blk_machine(machine);
@@ -328,7 +331,7 @@ void registry_exit(struct shale *machine)
 		mutex_unlock(&blk->lock);
 		if (!disk)
 			return;
-		BUG_ON(!disk->driver); // who makes disks without the registry removes them
+		BUG_ON(!disk->driver); /* who makes disks without the registry removes them */
 		chain_close(disk);
 	}
 }

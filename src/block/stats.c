@@ -1,6 +1,9 @@
-// Accounting: each request is counted when it is made, joined, completed and ended, at its partition and at
-// the whole disk. The counts are sharded (stats.h); only bd_stamp, which says up to when io_ticks are
-// counted, is shared, and it is written at most once in a millisecond.
+/* SPDX-License-Identifier: MIT */
+/*
+ * Accounting: each request is counted when it is made, joined, completed and ended, at its partition and at
+ * the whole disk. The counts are sharded (stats.h); only bd_stamp, which says up to when io_ticks are
+ * counted, is shared, and it is written at most once in a millisecond.
+ */
 #include "block/blk_internal.h"
 
 #include "base/seq_file.h"
@@ -41,7 +44,7 @@ static inline void stat_add(u64 *count, u64 n)
 	__atomic_fetch_add(count, n, __ATOMIC_RELAXED);
 }
 
-// Runs `what` for the device's own shard and for that of its whole disk.
+/* Runs `what` for the device's own shard and for that of its whole disk. */
 #define for_part_and_disk(s, bdev, what)                                                                     \
 	do {                                                                                                 \
 		struct disk_stats_shard *s = &(bdev)->bd_stats->shard[current->shard];                       \
@@ -62,8 +65,10 @@ static s64 stats_in_flight(const struct block_device *bdev)
 	return sum;
 }
 
-// Brings io_ticks up to date: at a start the time since the last event counts only if something was in
-// flight.
+/*
+ * Brings io_ticks up to date: at a start the time since the last event counts only if something was in
+ * flight.
+ */
 static void ticks_update_one(struct block_device *bdev, u64 now_ns, bool end)
 {
 	u64 now = now_ns / NSEC_PER_MSEC;
@@ -163,7 +168,7 @@ void blk_stats_sum(const struct block_device *bdev, struct disk_stats_shard *sum
 		sum->in_flight[0] += READ_ONCE(s->in_flight[0]);
 		sum->in_flight[1] += READ_ONCE(s->in_flight[1]);
 	}
-	// A request may end on another shard than it began on, between the reads of the two.
+	/* A request may end on another shard than it began on, between the reads of the two. */
 	sum->in_flight[0] = max_t(s64, sum->in_flight[0], 0);
 	sum->in_flight[1] = max_t(s64, sum->in_flight[1], 0);
 }

@@ -1,13 +1,16 @@
-// Submission: from submit_bio() to the queue of the disk. Checks that the device can do what is asked, moves
-// a partition's sectors to those of the disk, and drops flushes that a device without a write cache does not
-// need.
-//
-// A driver that serves a request by bios to other devices calls submit_bio() while one of its own is being
-// submitted. Such bios are put on current->bio_list and sent when the first has returned, lower devices
-// first: stacks of any depth use one level of the C stack per plug flush, and whoever waits for a tag of an
-// upper device has sent all that its requests depend on.
-//
-// The bio belongs to this floor from here until bi_end_io.
+/* SPDX-License-Identifier: MIT */
+/*
+ * Submission: from submit_bio() to the queue of the disk. Checks that the device can do what is asked, moves
+ * a partition's sectors to those of the disk, and drops flushes that a device without a write cache does not
+ * need.
+ *
+ * A driver that serves a request by bios to other devices calls submit_bio() while one of its own is being
+ * submitted. Such bios are put on current->bio_list and sent when the first has returned, lower devices
+ * first: stacks of any depth use one level of the C stack per plug flush, and whoever waits for a tag of an
+ * upper device has sent all that its requests depend on.
+ *
+ * The bio belongs to this floor from here until bi_end_io.
+ */
 #include "block/blk_internal.h"
 
 #include "base/log.h"
@@ -51,14 +54,14 @@ static int bio_check_op(const struct bio *bio, const struct queue_limits *limits
 		return limits->max_discard_sectors ? 0 : -EOPNOTSUPP;
 	case REQ_OP_WRITE_ZEROES:
 		return limits->max_write_zeroes_sectors ? 0 : -EOPNOTSUPP;
-	case REQ_OP_FLUSH: // is made by the flush machinery only
+	case REQ_OP_FLUSH: /* is made by the flush machinery only */
 	case REQ_OP_SECURE_ERASE:
 	default:
 		return -EOPNOTSUPP;
 	}
 }
 
-// 0: goes on. 1: it is done already. Negative: refused.
+/* 0: goes on. 1: it is done already. Negative: refused. */
 static int bio_check(struct bio *bio)
 {
 	struct block_device *bdev = bio->bi_bdev;
@@ -87,7 +90,7 @@ static int bio_check(struct bio *bio)
 	return 0;
 }
 
-// Sends the bio and all that are made on the way.
+/* Sends the bio and all that are made on the way. */
 static void submit_bio_and_followers(struct bio *bio)
 {
 	struct bio_list pending = {NULL, NULL};

@@ -1,12 +1,15 @@
-// Tags of a hardware queue or of its scheduler: see tags_internal.h for the idea and the order of clearing
-// and waking.
+/* SPDX-License-Identifier: MIT */
+/*
+ * Tags of a hardware queue or of its scheduler: see tags_internal.h for the idea and the order of clearing
+ * and waking.
+ */
 #include "block/blk_internal.h"
 
 #include <string.h>
 
 static int tags_alloc_words(struct blk_mq_tags *tags)
 {
-	// Few bits in each word while there are few tags, so that threads do not all share one line.
+	/* Few bits in each word while there are few tags, so that threads do not all share one line. */
 	tags->shift = tags->depth >= 64 * 4 ? 6 : tags->depth >= 32 ? 3 : 6;
 	tags->nr_words = DIV_ROUND_UP(tags->depth, 1u << tags->shift);
 	tags->words = kmalloc_aligned(tags->machine, tags->nr_words * sizeof(*tags->words), CACHELINE_SIZE);
@@ -102,8 +105,10 @@ int blk_mq_tag_try(struct blk_mq_tags *tags)
 	return -1;
 }
 
-// As blk_mq_tag_try, and ordered after the raise of `waiters` that came before: cmpxchg orders only when it
-// takes place, so each word is looked at by a read-modify-write.
+/*
+ * As blk_mq_tag_try, and ordered after the raise of `waiters` that came before: cmpxchg orders only when it
+ * takes place, so each word is looked at by a read-modify-write.
+ */
 static int tag_try_ordered(struct blk_mq_tags *tags)
 {
 	for (unsigned i = 0; i < tags->nr_words; i++)
@@ -117,14 +122,14 @@ int blk_mq_tag_get(struct blk_mq_tags *tags, struct blk_mq_hw_ctx *hctx)
 
 	if (likely(tag >= 0))
 		return tag;
-	// What this thread holds back may be what holds the tags.
+	/* What this thread holds back may be what holds the tags. */
 	if (current->plug)
 		blk_flush_plug(current->plug, true);
 	blk_mq_run_hw_queue(hctx, false);
 	bio_punt_pending(tags->machine);
 	__atomic_fetch_add(&tags->waiters, 1, __ATOMIC_SEQ_CST);
 	___wait_event(tags->wq, (tag = tag_try_ordered(tags)) >= 0, prepare_to_wait_exclusive, io_schedule());
-	// The wake-up that came for this thread may have been meant for a second tag: pass it on.
+	/* The wake-up that came for this thread may have been meant for a second tag: pass it on. */
 	if (__atomic_fetch_sub(&tags->waiters, 1, __ATOMIC_SEQ_CST) > 1)
 		wake_up(&tags->wq);
 	return tag;

@@ -1,9 +1,12 @@
-// Timeouts: requests that the driver has had for too long. Only for drivers with a timeout function.
-//
-// Each request gets a deadline when it is started; one delayed work per queue looks at all that are in flight
-// and is armed for the earliest deadline. It takes a reference on each request that it looks at, so that the
-// tag is not used anew meanwhile; whoever drops the last reference, the completion or the scan, frees the
-// request.
+/* SPDX-License-Identifier: MIT */
+/*
+ * Timeouts: requests that the driver has had for too long. Only for drivers with a timeout function.
+ *
+ * Each request gets a deadline when it is started; one delayed work per queue looks at all that are in flight
+ * and is armed for the earliest deadline. It takes a reference on each request that it looks at, so that the
+ * tag is not used anew meanwhile; whoever drops the last reference, the completion or the scan, frees the
+ * request.
+ */
 #include "block/blk_internal.h"
 
 void blk_add_timer(struct request *rq)
@@ -11,7 +14,7 @@ void blk_add_timer(struct request *rq)
 	struct request_queue *q = rq->q;
 
 	WRITE_ONCE(rq->deadline_ns, (u64)ktime_get(q->machine) + q->timeout_ns);
-	// Later deadlines are found by the scan; one that runs early costs one look.
+	/* Later deadlines are found by the scan; one that runs early costs one look. */
 	queue_delayed_work(blk_machine(q->machine)->wq, &q->timeout_work, (s64)q->timeout_ns);
 }
 
@@ -23,7 +26,7 @@ static void request_put_ref(struct request *rq)
 		blk_mq_free_request(rq);
 		return;
 	}
-	// The flush request: its end waited for this reference.
+	/* The flush request: its end waited for this reference. */
 	refcount_set(&rq->ref, 1);
 	rq->end_io(rq, 0);
 }

@@ -1,8 +1,11 @@
-// URIs of disks, as interfaces.md defines them:
-//	[FILTER+]...SCHEME:REST[?KEY=VALUE[&KEY=VALUE]...]	or	PATH[@N][?...]
-// The schemes are a closed list, so that a path with a colon is still a path. A plain path is taken whole
-// where a file bears the full name; else "?" begins options and "@N" names a partition. In a URI the last "?"
-// that is followed by something like options begins them.
+/* SPDX-License-Identifier: MIT */
+/*
+ * URIs of disks, as interfaces.md defines them:
+ * 	[FILTER+]...SCHEME:REST[?KEY=VALUE[&KEY=VALUE]...]	or	PATH[@N][?...]
+ * The schemes are a closed list, so that a path with a colon is still a path. A plain path is taken whole
+ * where a file bears the full name; else "?" begins options and "@N" names a partition. In a URI the last "?"
+ * that is followed by something like options begins them.
+ */
 #include "block/blk_internal.h"
 
 #include <ctype.h>
@@ -20,8 +23,10 @@ void disk_uri_free(struct disk_uri *uri)
 	uri->text = NULL;
 }
 
-// Length of "name" of the scheme that text begins with (without the colon); 0: of none. *rest: what is behind
-// the colon.
+/*
+ * Length of "name" of the scheme that text begins with (without the colon); 0: of none. *rest: what is behind
+ * the colon.
+ */
 static size_t scheme_length(const char *text, const char **rest)
 {
 	for (unsigned i = 0; i < ARRAY_SIZE(schemes); i++) {
@@ -40,7 +45,7 @@ static bool is_name_char(char c)
 	return islower((unsigned char)c) || isdigit((unsigned char)c) || c == '-' || c == '_';
 }
 
-// Where the scheme begins, behind the filters; NULL: it is a plain path. "nbd+unix" is one word.
+/* Where the scheme begins, behind the filters; NULL: it is a plain path. "nbd+unix" is one word. */
 static char *find_scheme(char *text)
 {
 	char *at = text;
@@ -64,7 +69,7 @@ static int uri_too_many(struct shale *machine, const char *what, const char *tex
 	return disk_error(machine, -EINVAL, "%s: too many %s", text, what);
 }
 
-// Cuts "a=b&c=d" apart in place.
+/* Cuts "a=b&c=d" apart in place. */
 static int split_options(struct shale *machine, char *options, struct disk_uri *out)
 {
 	char *save = NULL;
@@ -82,7 +87,7 @@ static int split_options(struct shale *machine, char *options, struct disk_uri *
 	return 0;
 }
 
-// "?" counts as the beginning of options when a key with "=" (or the end of such a list) follows.
+/* "?" counts as the beginning of options when a key with "=" (or the end of such a list) follows. */
 static char *find_options(char *text)
 {
 	char *mark = strrchr(text, '?');
@@ -112,7 +117,7 @@ static bool file_exists(const char *path)
 	return !access(path, F_OK);
 }
 
-// "PATH@N": N alone, 1 to 255, behind the last "@".
+/* "PATH@N": N alone, 1 to 255, behind the last "@". */
 static void parse_path_part(char *path, struct disk_uri *out)
 {
 	char *at = strrchr(path, '@');
@@ -199,7 +204,7 @@ int uri_option_bool(const struct uri_options *options, const char *key, bool *ou
 
 	if (!value)
 		return -ENOENT;
-	if (!*value) { // "?ro"
+	if (!*value) { /* "?ro" */
 		*out = true;
 		return 0;
 	}

@@ -1,10 +1,13 @@
-// The devices of a machine: a tree by parent, a list in order of addition, and those who listen to additions
-// and removals.
-//
-// A device is made by its driver, which embeds it; the list holds one reference while it is added, each child
-// one on its parent. One mutex (device_machine.lock) orders additions, removals and the listeners' calls, so
-// that a listener never hears of a removal before the addition. Listeners may sleep and may walk with what
-// they are given, but must not add or remove devices.
+/* SPDX-License-Identifier: MIT */
+/*
+ * The devices of a machine: a tree by parent, a list in order of addition, and those who listen to additions
+ * and removals.
+ *
+ * A device is made by its driver, which embeds it; the list holds one reference while it is added, each child
+ * one on its parent. One mutex (device_machine.lock) orders additions, removals and the listeners' calls, so
+ * that a listener never hears of a removal before the addition. Listeners may sleep and may walk with what
+ * they are given, but must not add or remove devices.
+ */
 #include "device/device_internal.h"
 
 #include <string.h>

@@ -1,7 +1,10 @@
-// Device numbers: who has which major, and which minors below it are taken.
-//
-// One list of majors for block and one for character devices, sorted, guarded by the device machine's mutex.
-// A major's minors are a bitmap that grows as they are given out; most majors have a few dozen.
+/* SPDX-License-Identifier: MIT */
+/*
+ * Device numbers: who has which major, and which minors below it are taken.
+ *
+ * One list of majors for block and one for character devices, sorted, guarded by the device machine's mutex.
+ * A major's minors are a bitmap that grows as they are given out; most majors have a few dozen.
+ */
 #include "device/device_internal.h"
 
 #include <string.h>
@@ -17,7 +20,7 @@ struct device_major {
 	struct list_head node;
 	unsigned major;
 	char *name;
-	unsigned long *minors; // bitmap of nr_minors bits
+	unsigned long *minors; /* bitmap of nr_minors bits */
 	unsigned nr_minors;
 };
 
@@ -63,7 +66,7 @@ int device_major_register(struct shale *machine, enum device_kind kind, unsigned
 	list_for_each_entry (next, &dm->majors[kind], node)
 		if (next->major > major)
 			break;
-	list_add_tail(&m->node, &next->node); // in front of `next`, which may be the head
+	list_add_tail(&m->node, &next->node); /* in front of `next`, which may be the head */
 	return (int)major;
 }
 
@@ -95,7 +98,7 @@ void device_majors_free(struct shale *machine)
 			major_free(m);
 }
 
-// Makes room for bits [0, bits).
+/* Makes room for bits [0, bits). */
 static int minors_grow(struct shale *machine, struct device_major *m, unsigned bits)
 {
 	unsigned want = max_t(unsigned, roundup_pow_of_two(bits), 64);

@@ -1,5 +1,8 @@
-// What the tests of block share: a machine with its device and block floors, and a driver over memory
-// ("memdisk") that can hold requests back, be busy, fail, and that writes down what it was given.
+/* SPDX-License-Identifier: MIT */
+/*
+ * What the tests of block share: a machine with its device and block floors, and a driver over memory
+ * ("memdisk") that can hold requests back, be busy, fail, and that writes down what it was given.
+ */
 #ifndef SHALE_TEST_BLOCK_MEM_H
 #define SHALE_TEST_BLOCK_MEM_H
 
@@ -25,16 +28,16 @@ struct memdisk {
 	struct gendisk *disk;
 	char *data;
 	size_t bytes;
-	spinlock_t lock; // guards all below
+	spinlock_t lock; /* guards all below */
 	struct seen_request seen[SEEN_MAX];
 	unsigned nr_seen, nr_commits, nr_busy, in_driver, most_in_driver;
-	bool hold;          // keep requests until mem_release()
-	bool by_work;       // complete from a work item
-	unsigned busy_next; // answer BLK_STS_RESOURCE so many times
-	unsigned most;      // busy while it has that many; 0: no limit
-	int fail_status;    // of the next fail_count requests
+	bool hold;          /* keep requests until mem_release() */
+	bool by_work;       /* complete from a work item */
+	unsigned busy_next; /* answer BLK_STS_RESOURCE so many times */
+	unsigned most;      /* busy while it has that many; 0: no limit */
+	int fail_status;    /* of the next fail_count requests */
 	unsigned fail_count;
-	struct list_head held; // by request.queuelist
+	struct list_head held; /* by request.queuelist */
 	struct work_struct work;
 	atomic_t budget, nr_budget_refused, nr_timeouts;
 	int timeout_answer;
@@ -45,7 +48,7 @@ static inline struct memdisk *mem_of(struct request *rq)
 	return blk_mq_rq_queuedata(rq);
 }
 
-// Moves the data and says how it went.
+/* Moves the data and says how it went. */
 static inline int mem_serve(struct memdisk *mem, struct request *rq)
 {
 	size_t pos = (size_t)blk_rq_pos(rq) << SECTOR_SHIFT;
@@ -77,7 +80,7 @@ static inline void mem_finish(struct memdisk *mem, struct request *rq, int statu
 	blk_mq_end_request(rq, status);
 }
 
-// Completes the oldest `n` (0: all) that are held; how many there were.
+/* Completes the oldest `n` (0: all) that are held; how many there were. */
 static inline unsigned mem_release(struct memdisk *mem, unsigned n)
 {
 	unsigned done = 0;
@@ -169,8 +172,8 @@ struct mem_params {
 	size_t bytes;
 	struct queue_limits limits;
 	u64 timeout_ns;
-	const char *name;  // NULL: hidden
-	const void *image; // first content, image_bytes
+	const char *name;  /* NULL: hidden */
+	const void *image; /* first content, image_bytes */
 	size_t image_bytes;
 };
 
@@ -230,7 +233,7 @@ static inline void block_test_stop(struct test_machine *t)
 	test_machine_stop(t);
 }
 
-// A bio over `sectors` of memory at buf; counts its end in *done.
+/* A bio over `sectors` of memory at buf; counts its end in *done. */
 struct bio_result {
 	atomic_t done;
 	int status;

@@ -1,4 +1,7 @@
-// Bios: vectors and iterators, split, chain, clone, and pools that make progress without memory: row B1.
+/* SPDX-License-Identifier: MIT */
+/*
+ * Bios: vectors and iterators, split, chain, clone, and pools that make progress without memory: row B1.
+ */
 #include "block_mem.h"
 
 static char buf[SZ_256K];
@@ -19,9 +22,9 @@ static void vectors_join_and_fill_up(void **state)
 
 	bio_init(&bio, dev_of(mem), table, 2, REQ_OP_READ);
 	assert_int_equal(bio_add_mem(&bio, buf, 1024), 1024);
-	assert_int_equal(bio_add_mem(&bio, buf + 1024, 512), 512); // continues the first
+	assert_int_equal(bio_add_mem(&bio, buf + 1024, 512), 512); /* continues the first */
 	assert_int_equal(bio_add_mem(&bio, buf + 4096, 1024), 1024);
-	assert_int_equal(bio_add_mem(&bio, buf + 8192, 512), 0); // full
+	assert_int_equal(bio_add_mem(&bio, buf + 8192, 512), 0); /* full */
 	assert_int_equal(bio.bi_vcnt, 2);
 	assert_int_equal(bio.bi_iter.bi_size, 2560);
 	bio_for_each_segment (bv, &bio, iter)
@@ -40,8 +43,10 @@ static void vectors_join_and_fill_up(void **state)
 	block_test_stop(&t);
 }
 
-// Parts of a split bio cover its memory and sectors exactly; the whole ends once, after all parts, with the
-// first error.
+/*
+ * Parts of a split bio cover its memory and sectors exactly; the whole ends once, after all parts, with the
+ * first error.
+ */
 static void split_and_chain(void **state)
 {
 	struct test_machine t;
@@ -58,7 +63,7 @@ static void split_and_chain(void **state)
 	bio->bi_private = &r;
 	bio->bi_end_io = bio_result_end;
 	for (unsigned i = 0; i < 5; i++) {
-		part = bio_split(bio, 11, blk_bio_set(t.machine)); // cuts through vectors
+		part = bio_split(bio, 11, blk_bio_set(t.machine)); /* cuts through vectors */
 		assert_int_equal(bio_sectors(part), 11);
 		assert_int_equal(part->bi_iter.bi_sector, i * 11);
 		bio_chain(part, bio);
@@ -101,14 +106,14 @@ static void clone_has_an_end_of_its_own(void **state)
 	clone = bio_alloc_clone(dev_of(mem), bio, blk_bio_set(t.machine));
 	assert_int_equal(submit_bio_wait(clone), 0);
 	bio_put(clone);
-	assert_int_equal(bio_sectors(bio), 8); // the original is as it was
+	assert_int_equal(bio_sectors(bio), 8); /* the original is as it was */
 	assert_int_equal(buf[4095], 'c');
 	bio_put(bio);
 	mem_free(mem);
 	block_test_stop(&t);
 }
 
-// Without any memory, bios of a set still come as long as earlier ones end.
+/* Without any memory, bios of a set still come as long as earlier ones end. */
 static void pool_makes_progress_without_memory(void **state)
 {
 	struct test_machine t;
@@ -141,7 +146,7 @@ static void pool_makes_progress_without_memory(void **state)
 	block_test_stop(&t);
 }
 
-// Splitting needs bios of its own: also they come from a reserve.
+/* Splitting needs bios of its own: also they come from a reserve. */
 static void splits_make_progress_without_memory(void **state)
 {
 	struct test_machine t;

@@ -1,4 +1,7 @@
-// Disks by URI, claims, stacks of filters without recursion, capacity, removal: rows D5, B2.
+/* SPDX-License-Identifier: MIT */
+/*
+ * Disks by URI, claims, stacks of filters without recursion, capacity, removal: rows D5, B2.
+ */
 #include "block_mem.h"
 
 #include <fcntl.h>
@@ -10,8 +13,10 @@
 
 static char buf[SZ_64K];
 
-// "file" and "ram" of these tests: a memdisk; "thru": a filter that sends what it gets to what lies below, at
-// once and from queue_rq.
+/*
+ * "file" and "ram" of these tests: a memdisk; "thru": a filter that sends what it gets to what lies below, at
+ * once and from queue_rq.
+ */
 static struct {
 	char rest[128], image[SZ_64K], opts[256];
 	unsigned flags, opened, closed, fail_open, depth;
@@ -213,9 +218,9 @@ static void uris_reach_their_drivers(void **state)
 	assert_int_equal(disk_add(machine, "d", "/no/such:file@x?ro", 0), 0);
 	assert_string_equal(seen.rest, "/no/such:file@x");
 	assert_true(seen.flags & DISK_READ_ONLY);
-	assert_int_equal(disk_add(machine, "e", "thru+x:y", 0), 0); // no scheme of the list: a path
+	assert_int_equal(disk_add(machine, "e", "thru+x:y", 0), 0); /* no scheme of the list: a path */
 	assert_string_equal(seen.rest, "thru+x:y");
-	// A file that bears the full name is taken as it is.
+	/* A file that bears the full name is taken as it is. */
 	close(mkstemp(path));
 	snprintf(line, sizeof(line), "%s?ro=1@2", path);
 	rename(path, line);
@@ -299,7 +304,7 @@ static void part_option_shows_one_partition(void **state)
 	stop(&t);
 }
 
-// Three filters that send from queue_rq, one tag each, parts of many bios: no deadlock, the data is right.
+/* Three filters that send from queue_rq, one tag each, parts of many bios: no deadlock, the data is right. */
 static void stacks_get_on_with_one_tag(void **state)
 {
 	struct test_machine t;
@@ -318,7 +323,7 @@ static void stacks_get_on_with_one_tag(void **state)
 		atomic_set(&r.done, 0);
 		if (plugged)
 			blk_start_plug(&plug);
-		for (unsigned i = 0; i < 8; i++) // each is split in four by the first filter
+		for (unsigned i = 0; i < 8; i++) /* each is split in four by the first filter */
 			send_bio(bdev, REQ_OP_READ, i % 2 * 64, buf + i % 2 * 32768, 64, &r);
 		if (plugged)
 			blk_finish_plug(&plug);
@@ -341,7 +346,7 @@ static int claim(struct shale *machine, const char *name, void *holder, struct b
 	return blkdev_get_by_dev(machine, dev, BLK_OPEN_READ, holder, NULL, out);
 }
 
-// fs/block: whole disk against partitions, holder against holder.
+/* fs/block: whole disk against partitions, holder against holder. */
 static void claims_exclude_as_in_linux(void **state)
 {
 	struct test_machine t;
@@ -356,8 +361,8 @@ static void claims_exclude_as_in_linux(void **state)
 	assert_int_equal(claim(machine, "d", &you, &none), -EBUSY);
 	assert_int_equal(claim(machine, "d1", &you, &none), -EBUSY);
 	assert_int_equal(claim(machine, "d1", &me, &none), -EBUSY);
-	assert_int_equal(claim(machine, "d", &me, &b), 0);   // the same once more
-	assert_int_equal(claim(machine, "d1", NULL, &c), 0); // without a claim
+	assert_int_equal(claim(machine, "d", &me, &b), 0);   /* the same once more */
+	assert_int_equal(claim(machine, "d1", NULL, &c), 0); /* without a claim */
 	blkdev_put(c, NULL);
 	blkdev_put(b, &me);
 	assert_int_equal(claim(machine, "d1", &you, &none), -EBUSY);
@@ -405,7 +410,7 @@ static void upper_floor_hears_of_devices(void **state)
 	blk_set_upper_ops(machine, &upper);
 	assert_int_equal(added, 2);
 	assert_int_equal(disk_add(machine, "late", "thru+ram:1", 0), 0);
-	assert_int_equal(added, 4); // hidden ones are not told of
+	assert_int_equal(added, 4); /* hidden ones are not told of */
 	bdev = get(machine, "late");
 	set_capacity(bdev->bd_disk, 100);
 	assert_int_equal(resized, 1);
@@ -438,7 +443,7 @@ static void read_only_disks(void **state)
 	stop(&t);
 }
 
-// What /proc shows, and attributes.
+/* What /proc shows, and attributes. */
 static void texts_are_linuxs(void **state)
 {
 	struct test_machine t;
@@ -479,15 +484,17 @@ static void texts_are_linuxs(void **state)
 	stop(&t);
 }
 
-// Each allocation of a disk_add fails in turn: an error, and nothing is left behind.
+/* Each allocation of a disk_add fails in turn: an error, and nothing is left behind. */
 static void failing_allocations(void **state)
 {
 	struct test_machine t;
 	struct shale *machine = start(&t);
 	u64 n;
 
-	// The tests' drivers assert that their own allocations succeed: so the registry and the disk are what
-	// fails here.
+	/*
+	 * The tests' drivers assert that their own allocations succeed: so the registry and the disk are what
+	 * fails here.
+	 */
 	for (n = 1; n < 200; n++) {
 		struct bio_set *set = NULL;
 		struct blk_mq_tag_set tags = {

@@ -1,5 +1,8 @@
-// Flushes: which steps a request with PREFLUSH or FUA takes on which device, their order, and that waiters
-// share them: row B6.
+/* SPDX-License-Identifier: MIT */
+/*
+ * Flushes: which steps a request with PREFLUSH or FUA takes on which device, their order, and that waiters
+ * share them: row B6.
+ */
 #include "block_mem.h"
 
 static char buf[SZ_64K];
@@ -9,7 +12,7 @@ static struct block_device *dev_of(struct memdisk *mem)
 	return disk_part0(mem->disk);
 }
 
-// What the driver saw, as letters: F flush, W write, A write with FUA, R read.
+/* What the driver saw, as letters: F flush, W write, A write with FUA, R read. */
 static const char *steps(struct memdisk *mem)
 {
 	static char text[64];
@@ -34,7 +37,7 @@ struct expected {
 	const char *plain, *preflush, *fua_write, *both, *empty;
 };
 
-// Documentation/block/writeback_cache_control: the steps for every kind of device.
+/* Documentation/block/writeback_cache_control: the steps for every kind of device. */
 static void steps_depend_on_the_device(void **state)
 {
 	static const struct expected table[] = {
@@ -66,7 +69,7 @@ static void steps_depend_on_the_device(void **state)
 	block_test_stop(&t);
 }
 
-// The bio ends after the last step, not before.
+/* The bio ends after the last step, not before. */
 static void bio_ends_with_its_sequence(void **state)
 {
 	struct test_machine t;
@@ -90,7 +93,7 @@ static void bio_ends_with_its_sequence(void **state)
 	block_test_stop(&t);
 }
 
-// All that come while a flush is on its way share the next one.
+/* All that come while a flush is on its way share the next one. */
 static void waiters_share_a_flush(void **state)
 {
 	struct test_machine t;
@@ -102,11 +105,11 @@ static void waiters_share_a_flush(void **state)
 	for (unsigned i = 0; i < 10; i++)
 		send_bio(dev_of(mem), REQ_OP_WRITE | REQ_PREFLUSH, 0, NULL, 0, &r);
 	sleep_ns(1);
-	assert_string_equal(steps(mem), "F"); // for the first alone
+	assert_string_equal(steps(mem), "F"); /* for the first alone */
 	mem_release(mem, 1);
 	assert_int_equal(atomic_read(&r.done), 1);
 	sleep_ns(1);
-	assert_string_equal(steps(mem), "F"); // for the other nine
+	assert_string_equal(steps(mem), "F"); /* for the other nine */
 	mem_release(mem, 1);
 	assert_int_equal(atomic_read(&r.done), 10);
 	sleep_ns(1);
@@ -115,8 +118,10 @@ static void waiters_share_a_flush(void **state)
 	block_test_stop(&t);
 }
 
-// A flush that came before a write ended does not count for that write's POSTFLUSH; and flushes wait for data
-// that is on its way, so that the POSTFLUSH is shared.
+/*
+ * A flush that came before a write ended does not count for that write's POSTFLUSH; and flushes wait for data
+ * that is on its way, so that the POSTFLUSH is shared.
+ */
 static void postflush_follows_the_data(void **state)
 {
 	struct test_machine t;
@@ -130,10 +135,10 @@ static void postflush_follows_the_data(void **state)
 	assert_string_equal(steps(mem), "W");
 	send_bio(dev_of(mem), REQ_OP_WRITE | REQ_PREFLUSH, 0, NULL, 0, &flush);
 	sleep_ns(1);
-	assert_string_equal(steps(mem), ""); // held back while the data is on its way
+	assert_string_equal(steps(mem), ""); /* held back while the data is on its way */
 	mem_release(mem, 1);
 	sleep_ns(1);
-	assert_string_equal(steps(mem), "F"); // one for both
+	assert_string_equal(steps(mem), "F"); /* one for both */
 	assert_int_equal(atomic_read(&fua.done), 0);
 	mem_release(mem, 1);
 	assert_int_equal(atomic_read(&fua.done), 1);
@@ -142,7 +147,7 @@ static void postflush_follows_the_data(void **state)
 	block_test_stop(&t);
 }
 
-// But not for ever: after five seconds the pending one goes out although data is still on its way.
+/* But not for ever: after five seconds the pending one goes out although data is still on its way. */
 static void flush_does_not_starve(void **state)
 {
 	struct test_machine t;
@@ -157,7 +162,7 @@ static void flush_does_not_starve(void **state)
 	clock_advance(t.machine, 6 * NSEC_PER_SEC);
 	assert_string_equal(steps(mem), "W");
 	send_bio(dev_of(mem), REQ_OP_WRITE | REQ_PREFLUSH, 0, NULL, 0,
-		 &flush); // an event at which it is looked at
+		 &flush); /* an event at which it is looked at */
 	sleep_ns(1);
 	assert_string_equal(steps(mem), "F");
 	mem_release(mem, 0);
@@ -180,7 +185,7 @@ static void failed_steps_end_the_sequence(void **state)
 	mem->fail_status = -EIO;
 	mem->fail_count = 1;
 	assert_int_equal(do_bio(dev_of(mem), REQ_OP_WRITE | REQ_PREFLUSH, 0, buf, 8), -EIO);
-	assert_string_equal(steps(mem), "F"); // the data must not be written
+	assert_string_equal(steps(mem), "F"); /* the data must not be written */
 	mem->fail_count = 1;
 	assert_int_equal(do_bio(dev_of(mem), REQ_OP_WRITE | REQ_FUA, 0, buf, 8), -EIO);
 	assert_string_equal(steps(mem), "W");
@@ -192,7 +197,7 @@ static void failed_steps_end_the_sequence(void **state)
 	block_test_stop(&t);
 }
 
-// A FUA write that is cut into parts is FUA in each, and no part is written before a flush has ended.
+/* A FUA write that is cut into parts is FUA in each, and no part is written before a flush has ended. */
 static void split_write_flushes_first(void **state)
 {
 	struct test_machine t;
@@ -207,13 +212,13 @@ static void split_write_flushes_first(void **state)
 	mem->hold = false;
 	mem_release(mem, 0);
 	sleep_ns(1);
-	assert_string_equal(steps(mem), "AFAAA"); // the other three had come while the first flush ran
+	assert_string_equal(steps(mem), "AFAAA"); /* the other three had come while the first flush ran */
 	assert_int_equal(atomic_read(&r.done), 1);
 	mem_free(mem);
 	block_test_stop(&t);
 }
 
-// With one tag and a busy driver the machinery gets on, also under a plug.
+/* With one tag and a busy driver the machinery gets on, also under a plug. */
 static void one_tag_is_enough(void **state)
 {
 	struct test_machine t;

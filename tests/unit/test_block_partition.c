@@ -1,4 +1,7 @@
-// Partition tables: those of sfdisk and sgdisk, and crafted ones: row D5.
+/* SPDX-License-Identifier: MIT */
+/*
+ * Partition tables: those of sfdisk and sgdisk, and crafted ones: row D5.
+ */
 #include "block_mem.h"
 
 #include <stdio.h>
@@ -14,8 +17,10 @@ struct image {
 	char *data;
 };
 
-// Runs a shell command over a file of IMAGE_BYTES ("$IMG") and reads what came of it; false: the command is
-// missing or failed.
+/*
+ * Runs a shell command over a file of IMAGE_BYTES ("$IMG") and reads what came of it; false: the command is
+ * missing or failed.
+ */
 static bool image_by_command(struct image *img, const char *command)
 {
 	char path[] = "/tmp/shale-part-XXXXXX", line[1024];
@@ -51,7 +56,7 @@ static struct block_device *open_part(struct shale *machine, const char *name)
 	return bdev;
 }
 
-// The image as disk "pd" has exactly these partitions (ended by no 0).
+/* The image as disk "pd" has exactly these partitions (ended by no 0). */
 static void expect_parts_on(const void *data, size_t bytes, unsigned block_size, const struct part *expected)
 {
 	struct test_machine t;
@@ -131,17 +136,17 @@ static void gpt_backup_is_used(void **state)
 
 	if (!image_by_command(&img, sgdisk_command))
 		skip();
-	img.data[512 + 20] ^= 1; // the first header's checksum no longer holds
+	img.data[512 + 20] ^= 1; /* the first header's checksum no longer holds */
 	EXPECT_PARTS(&img, {1, 64, 64}, {3, 4096, 4096}, {40, 20480, 8});
 	img.data[512 + 20] ^= 1;
-	img.data[1024 + 200] ^= 1; // nor that of the entries
+	img.data[1024 + 200] ^= 1; /* nor that of the entries */
 	EXPECT_PARTS(&img, {1, 64, 64}, {3, 4096, 4096}, {40, 20480, 8});
-	img.data[IMAGE_BYTES - 512 + 60] ^= 1; // and the copy is damaged as well
+	img.data[IMAGE_BYTES - 512 + 60] ^= 1; /* and the copy is damaged as well */
 	EXPECT_PARTS(&img);
 	free(img.data);
 }
 
-// A GPT made by hand, so that everything in it can be wrong.
+/* A GPT made by hand, so that everything in it can be wrong. */
 struct gpt_edit {
 	struct gpt_header h;
 	struct gpt_entry e[4];
@@ -164,7 +169,7 @@ static void gpt_edit_init(struct gpt_edit *g)
 	g->e[0].last_lba = cpu_to_le64(199);
 }
 
-// Writes it with checksums that fit.
+/* Writes it with checksums that fit. */
 static void gpt_edit_write(struct gpt_edit *g, char *data)
 {
 	struct msdos_entry pmbr = {.type = 0xee, .start = cpu_to_le32(1), .count = cpu_to_le32(0xffffffff)};
@@ -187,13 +192,13 @@ static void crafted_gpt(void **state)
 	gpt_edit_init(&g);
 	gpt_edit_write(&g, img.data);
 	EXPECT_PARTS(&img, {1, 100, 100});
-	g.e[1] = g.e[0]; // overlaps: kept, as in Linux
+	g.e[1] = g.e[0]; /* overlaps: kept, as in Linux */
 	g.e[1].first_lba = cpu_to_le64(150);
 	g.e[1].last_lba = cpu_to_le64(299);
-	g.e[2] = g.e[0]; // ends before it begins
+	g.e[2] = g.e[0]; /* ends before it begins */
 	g.e[2].first_lba = cpu_to_le64(500);
 	g.e[2].last_lba = cpu_to_le64(400);
-	g.e[3] = g.e[0]; // beyond the end, with a length that overflows
+	g.e[3] = g.e[0]; /* beyond the end, with a length that overflows */
 	g.e[3].first_lba = cpu_to_le64(0);
 	g.e[3].last_lba = cpu_to_le64(~0ull);
 	gpt_edit_write(&g, img.data);
@@ -261,13 +266,13 @@ static void crafted_mbr(void **state)
 {
 	struct image img = {calloc(1, IMAGE_BYTES)};
 
-	EXPECT_PARTS(&img); // no table
+	EXPECT_PARTS(&img); /* no table */
 	mbr_put(img.data, 0, 0x83, 63, 1000);
-	mbr_put(img.data, 1, 0x83, 500, 1000);                      // overlaps: kept
-	mbr_put(img.data, 2, 0x83, IMAGE_SECTORS - 10, 0xffffffff); // too long: cut
-	mbr_put(img.data, 3, 0x83, IMAGE_SECTORS, 1);               // beyond the end
+	mbr_put(img.data, 1, 0x83, 500, 1000);                      /* overlaps: kept */
+	mbr_put(img.data, 2, 0x83, IMAGE_SECTORS - 10, 0xffffffff); /* too long: cut */
+	mbr_put(img.data, 3, 0x83, IMAGE_SECTORS, 1);               /* beyond the end */
 	EXPECT_PARTS(&img, {1, 63, 1000}, {2, 500, 1000}, {3, IMAGE_SECTORS - 10, 10});
-	img.data[MSDOS_TABLE_OFFSET + 16] = 0x12; // no boot flag: a boot sector of something else
+	img.data[MSDOS_TABLE_OFFSET + 16] = 0x12; /* no boot flag: a boot sector of something else */
 	EXPECT_PARTS(&img);
 	free(img.data);
 }
@@ -277,28 +282,28 @@ static void crafted_extended_chains(void **state)
 	struct image img = {calloc(1, IMAGE_BYTES)};
 	char *ebr0 = img.data + 1000 * 512, *ebr1 = img.data + 1200 * 512;
 
-	// A chain that goes back to its beginning.
+	/* A chain that goes back to its beginning. */
 	mbr_put(img.data, 0, 0x05, 1000, 1000);
 	mbr_put(ebr0, 0, 0x83, 10, 50);
 	mbr_put(ebr0, 1, 0x05, 200, 100);
 	mbr_put(ebr1, 0, 0x83, 10, 50);
 	mbr_put(ebr1, 1, 0x05, 0, 100);
 	EXPECT_PARTS(&img, {1, 1000, 2}, {5, 1010, 50}, {6, 1210, 50});
-	// One that contains itself.
+	/* One that contains itself. */
 	mbr_put(ebr0, 1, 0x05, 0, 1000);
 	EXPECT_PARTS(&img, {1, 1000, 2}, {5, 1010, 50});
-	// A link that leads out, and logical partitions that do.
+	/* A link that leads out, and logical partitions that do. */
 	mbr_put(ebr0, 1, 0x05, 5000, 100);
 	mbr_put(ebr0, 2, 0x83, 900, 101);
 	mbr_put(ebr0, 3, 0x83, 0, 10);
 	EXPECT_PARTS(&img, {1, 1000, 2}, {5, 1010, 50});
-	// A link whose sum overflows 32 bits.
+	/* A link whose sum overflows 32 bits. */
 	mbr_put(ebr0, 1, 0x05, 0xffffffff, 100);
 	EXPECT_PARTS(&img, {1, 1000, 2}, {5, 1010, 50});
 	free(img.data);
 }
 
-// As many logical partitions as there is room for, and no more.
+/* As many logical partitions as there is room for, and no more. */
 static void long_extended_chain(void **state)
 {
 	struct image img = {calloc(1, IMAGE_BYTES)};
@@ -318,7 +323,7 @@ static void long_extended_chain(void **state)
 	free(img.data);
 }
 
-// Blocks of 4096 bytes: numbers in the table count those.
+/* Blocks of 4096 bytes: numbers in the table count those. */
 static void large_blocks(void **state)
 {
 	struct image img = {calloc(1, IMAGE_BYTES)};
@@ -329,7 +334,7 @@ static void large_blocks(void **state)
 	free(img.data);
 }
 
-// Tables on disks that are too small for them, and random ones: no crash, nothing beyond the end.
+/* Tables on disks that are too small for them, and random ones: no crash, nothing beyond the end. */
 static void random_tables(void **state)
 {
 	struct test_machine t;
@@ -377,7 +382,7 @@ static void random_tables(void **state)
 	block_test_stop(&t);
 }
 
-// I/O to a partition goes to its place, not beyond it, and counts for both.
+/* I/O to a partition goes to its place, not beyond it, and counts for both. */
 static void partition_io(void **state)
 {
 	struct test_machine t;
@@ -402,7 +407,7 @@ static void partition_io(void **state)
 	assert_int_equal(s.sectors[STAT_WRITE], 8);
 	blk_stats_sum(disk_part0(mem->disk), &s);
 	assert_int_equal(s.sectors[STAT_WRITE], 8);
-	assert_true(s.ios[STAT_READ] > 0); // of the scan
+	assert_true(s.ios[STAT_READ] > 0); /* of the scan */
 	blkdev_put(part, NULL);
 	mem_free(mem);
 	block_test_stop(&t);
@@ -426,7 +431,7 @@ static void rescan(void **state)
 	part = open_part(t.machine, "pd1");
 	assert_int_equal(bdev_nr_sectors(part), 30);
 	blkdev_put(part, NULL);
-	mem->fail_status = -EIO; // a table that cannot be read
+	mem->fail_status = -EIO; /* a table that cannot be read */
 	mem->fail_count = 1;
 	assert_int_equal(disk_rescan_partitions(whole), -EIO);
 	assert_null(open_part(t.machine, "pd1"));

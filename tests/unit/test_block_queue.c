@@ -1,5 +1,8 @@
-// The multi-queue core, plug, merging and accounting: rows B2, B3, B4, B5 (none, and that a scheduler can be
-// put in while running), B8.
+/* SPDX-License-Identifier: MIT */
+/*
+ * The multi-queue core, plug, merging and accounting: rows B2, B3, B4, B5 (none, and that a scheduler can be
+ * put in while running), B8.
+ */
 #include "block_mem.h"
 
 #define OP(mem, i) ((mem)->seen[i])
@@ -11,8 +14,10 @@ static struct block_device *dev_of(struct memdisk *mem)
 	return disk_part0(mem->disk);
 }
 
-// Neighbours in a plug become one request, at the back and at the front; others stay apart; nothing is sent
-// before the plug ends.
+/*
+ * Neighbours in a plug become one request, at the back and at the front; others stay apart; nothing is sent
+ * before the plug ends.
+ */
 static void plug_merges_neighbours(void **state)
 {
 	struct test_machine t;
@@ -22,10 +27,10 @@ static void plug_merges_neighbours(void **state)
 
 	blk_start_plug(&plug);
 	send_bio(dev_of(mem), REQ_OP_WRITE, 8, buf, 8, &r);
-	send_bio(dev_of(mem), REQ_OP_WRITE, 16, buf + 4096, 8, &r); // back
-	send_bio(dev_of(mem), REQ_OP_WRITE, 0, buf + 8192, 8, &r);  // front
-	send_bio(dev_of(mem), REQ_OP_READ, 24, buf + 16384, 8, &r); // another operation
-	send_bio(dev_of(mem), REQ_OP_READ, 40, buf + 20480, 8, &r); // a gap
+	send_bio(dev_of(mem), REQ_OP_WRITE, 16, buf + 4096, 8, &r); /* back */
+	send_bio(dev_of(mem), REQ_OP_WRITE, 0, buf + 8192, 8, &r);  /* front */
+	send_bio(dev_of(mem), REQ_OP_READ, 24, buf + 16384, 8, &r); /* another operation */
+	send_bio(dev_of(mem), REQ_OP_READ, 40, buf + 20480, 8, &r); /* a gap */
 	assert_int_equal(mem->nr_seen, 0);
 	blk_finish_plug(&plug);
 	assert_int_equal(mem->nr_seen, 3);
@@ -40,7 +45,7 @@ static void plug_merges_neighbours(void **state)
 	block_test_stop(&t);
 }
 
-// Memory goes where it belongs through merged requests.
+/* Memory goes where it belongs through merged requests. */
 static void merged_data_is_right(void **state)
 {
 	struct test_machine t;
@@ -61,7 +66,7 @@ static void merged_data_is_right(void **state)
 	block_test_stop(&t);
 }
 
-// Only the last of a batch is marked; the order is that of submission.
+/* Only the last of a batch is marked; the order is that of submission. */
 static void plug_keeps_order_and_marks_last(void **state)
 {
 	struct test_machine t;
@@ -70,7 +75,7 @@ static void plug_keeps_order_and_marks_last(void **state)
 	struct blk_plug plug, inner;
 
 	blk_start_plug(&plug);
-	blk_start_plug(&inner); // nested: the outer one counts
+	blk_start_plug(&inner); /* nested: the outer one counts */
 	for (unsigned i = 0; i < 10; i++)
 		send_bio(dev_of(mem), REQ_OP_READ, 200 - i * 16, buf, 8, &r);
 	blk_finish_plug(&inner);
@@ -86,7 +91,7 @@ static void plug_keeps_order_and_marks_last(void **state)
 	block_test_stop(&t);
 }
 
-// A full plug sends what it has, and a thread that sleeps sends what it holds back.
+/* A full plug sends what it has, and a thread that sleeps sends what it holds back. */
 static void plug_flushes_when_full_and_when_sleeping(void **state)
 {
 	struct test_machine t;
@@ -101,14 +106,14 @@ static void plug_flushes_when_full_and_when_sleeping(void **state)
 	sleep_ns(1000);
 	assert_int_equal(mem->nr_seen, BLK_MAX_REQUEST_COUNT + 1);
 	send_bio(dev_of(mem), REQ_OP_READ, 0, buf, 8, &r);
-	assert_int_equal(do_bio(dev_of(mem), REQ_OP_READ, 64, buf, 8), 0); // waits for its own request
+	assert_int_equal(do_bio(dev_of(mem), REQ_OP_READ, 64, buf, 8), 0); /* waits for its own request */
 	blk_finish_plug(&plug);
 	assert_int_equal(mem->nr_seen, BLK_MAX_REQUEST_COUNT + 3);
 	mem_free(mem);
 	block_test_stop(&t);
 }
 
-// Tags taken ahead are given back when they are not used.
+/* Tags taken ahead are given back when they are not used. */
 static void plug_caches_requests(void **state)
 {
 	struct test_machine t;
@@ -123,13 +128,13 @@ static void plug_caches_requests(void **state)
 	blk_finish_plug(&plug);
 	assert_int_equal(atomic_read(&r.done), 2);
 	assert_false(blk_mq_tags_busy(mem->set.tags[0]));
-	blk_freeze_queue(mem->disk->queue); // would hang if a cached request kept a use
+	blk_freeze_queue(mem->disk->queue); /* would hang if a cached request kept a use */
 	blk_unfreeze_queue(mem->disk->queue);
 	mem_free(mem);
 	block_test_stop(&t);
 }
 
-// More bios than tags: submitters wait and everything ends; never more in flight than tags.
+/* More bios than tags: submitters wait and everything ends; never more in flight than tags. */
 static void tags_run_out_and_come_back(void **state)
 {
 	struct test_machine t;
@@ -164,7 +169,7 @@ static void nowait_gets_eagain_without_a_tag(void **state)
 	block_test_stop(&t);
 }
 
-// A busy driver gets its requests again, in order, when one ends or after a while, and none is lost.
+/* A busy driver gets its requests again, in order, when one ends or after a while, and none is lost. */
 static void busy_driver_is_tried_again(void **state)
 {
 	struct test_machine t;
@@ -172,7 +177,7 @@ static void busy_driver_is_tried_again(void **state)
 	struct bio_result r = {};
 	struct blk_plug plug;
 
-	mem->busy_next = 3; // nothing in flight: only the timer helps
+	mem->busy_next = 3; /* nothing in flight: only the timer helps */
 	blk_start_plug(&plug);
 	for (unsigned i = 0; i < 5; i++)
 		send_bio(dev_of(mem), REQ_OP_READ, i * 16, buf, 8, &r);
@@ -193,14 +198,14 @@ static void busy_driver_is_tried_again(void **state)
 	assert_int_equal(mem->nr_seen, 2);
 	for (unsigned i = 0; i < 6; i++) {
 		assert_int_equal(mem_release(mem, 1), 1);
-		sleep_ns(1); // the restart is a work item
+		sleep_ns(1); /* the restart is a work item */
 	}
 	assert_int_equal(atomic_read(&r.done), 11);
 	mem_free(mem);
 	block_test_stop(&t);
 }
 
-// A batch that stops short of its last request is committed.
+/* A batch that stops short of its last request is committed. */
 static void broken_batch_is_committed(void **state)
 {
 	struct test_machine t;
@@ -265,7 +270,7 @@ static void budgets_limit_what_is_in_flight(void **state)
 	block_test_stop(&t);
 }
 
-// While the driver is busy, what waits in the software queue is joined.
+/* While the driver is busy, what waits in the software queue is joined. */
 static void software_queue_merges(void **state)
 {
 	struct test_machine t;
@@ -275,8 +280,8 @@ static void software_queue_merges(void **state)
 	mem->hold = true;
 	mem->most = 1;
 	send_bio(dev_of(mem), REQ_OP_READ, 0, buf, 8, &r);
-	send_bio(dev_of(mem), REQ_OP_READ, 1000, buf, 8, &r); // finds it busy: marks the context
-	blk_mq_quiesce_queue(mem->disk->queue);               // keeps what follows in the software queue
+	send_bio(dev_of(mem), REQ_OP_READ, 1000, buf, 8, &r); /* finds it busy: marks the context */
+	blk_mq_quiesce_queue(mem->disk->queue);               /* keeps what follows in the software queue */
 	send_bio(dev_of(mem), REQ_OP_READ, 100, buf, 8, &r);
 	send_bio(dev_of(mem), REQ_OP_READ, 108, buf + 4096, 8, &r);
 	send_bio(dev_of(mem), REQ_OP_READ, 92, buf + 8192, 8, &r);
@@ -293,7 +298,7 @@ static void software_queue_merges(void **state)
 	block_test_stop(&t);
 }
 
-// Each request is within the limits, and the parts make up the whole.
+/* Each request is within the limits, and the parts make up the whole. */
 static void large_bios_are_split(void **state)
 {
 	struct test_machine t;
@@ -307,7 +312,7 @@ static void large_bios_are_split(void **state)
 		buf[i] = (char)(i * 7 / 512);
 	assert_int_equal(bio_alloc(dev_of(mem), 64, REQ_OP_WRITE, &bio), 0);
 	bio->bi_iter.bi_sector = 5;
-	for (unsigned i = 0; i < 60; i++) // pieces that do not touch: 12 sectors each
+	for (unsigned i = 0; i < 60; i++) /* pieces that do not touch: 12 sectors each */
 		assert_int_equal(bio_add_mem(bio, buf + i * 16 * 512, 12 * 512), 12 * 512);
 	assert_int_equal(submit_bio_wait(bio), 0);
 	bio_put(bio);
@@ -352,8 +357,8 @@ static void submission_is_checked(void **state)
 	assert_int_equal(do_bio(dev, REQ_OP_READ, end - 8, buf, 16), -EIO);
 	assert_int_equal(do_bio(dev, REQ_OP_READ, end, buf, 8), -EIO);
 	assert_int_equal(do_bio(dev, REQ_OP_READ, ~0ull, buf, 8), -EIO);
-	assert_int_equal(do_bio(dev, REQ_OP_READ, 1, buf, 8), -EINVAL); // not on a block
-	assert_int_equal(do_bio(dev, REQ_OP_READ, 8, buf, 1), -EINVAL); // not a whole block
+	assert_int_equal(do_bio(dev, REQ_OP_READ, 1, buf, 8), -EINVAL); /* not on a block */
+	assert_int_equal(do_bio(dev, REQ_OP_READ, 8, buf, 1), -EINVAL); /* not a whole block */
 	assert_int_equal(do_bio(dev, REQ_OP_READ | REQ_PREFLUSH, 8, buf, 8), -EINVAL);
 	assert_int_equal(do_bio(dev, REQ_OP_DISCARD, 8, NULL, 8), -EOPNOTSUPP);
 	assert_int_equal(do_bio(dev, REQ_OP_WRITE_ZEROES, 8, NULL, 8), -EOPNOTSUPP);
@@ -361,7 +366,7 @@ static void submission_is_checked(void **state)
 	set_disk_ro(mem->disk, true);
 	assert_int_equal(do_bio(dev, REQ_OP_WRITE, 8, buf, 8), -EROFS);
 	assert_int_equal(do_bio(dev, REQ_OP_READ, 8, buf, 8), 0);
-	assert_int_equal(blkdev_issue_flush(dev), 0); // without data and cache: nothing to do
+	assert_int_equal(blkdev_issue_flush(dev), 0); /* without data and cache: nothing to do */
 	assert_int_equal(mem->nr_seen, 2);
 	mem_free(mem);
 	block_test_stop(&t);
@@ -394,7 +399,7 @@ static void timeouts_reach_the_driver(void **state)
 	send_bio(dev_of(mem), REQ_OP_READ, 0, buf, 8, &r);
 	sleep_ns(NSEC_PER_SEC / 2);
 	assert_int_equal(atomic_read(&mem->nr_timeouts), 0);
-	blk_freeze_queue(mem->disk->queue); // waits for it: the clock moves on
+	blk_freeze_queue(mem->disk->queue); /* waits for it: the clock moves on */
 	blk_unfreeze_queue(mem->disk->queue);
 	assert_int_equal(atomic_read(&mem->nr_timeouts), 2);
 	assert_int_equal(r.status, -ETIMEDOUT);
@@ -431,7 +436,7 @@ static void requeued_requests_come_back(void **state)
 	block_test_stop(&t);
 }
 
-// A scheduler that sends the highest sector first: enough to see the table of functions at work.
+/* A scheduler that sends the highest sector first: enough to see the table of functions at work. */
 struct upside_down {
 	spinlock_t lock;
 	struct list_head list;
@@ -513,7 +518,7 @@ static void scheduler_is_chosen_while_running(void **state)
 	mem->by_work = true;
 	assert_int_equal(elevator_register(t.machine, &upside_down_type), 0);
 	assert_int_equal(disk_set_scheduler(dev_of(mem), "cfq"), -EINVAL);
-	send_bio(dev_of(mem), REQ_OP_READ, 0, buf, 8, &r); // in flight during the change
+	send_bio(dev_of(mem), REQ_OP_READ, 0, buf, 8, &r); /* in flight during the change */
 	assert_int_equal(disk_set_scheduler(dev_of(mem), "upside-down\n"), 0);
 	seq_text_init(&m, t.machine);
 	disk_show_scheduler(dev_of(mem), &m);
@@ -521,7 +526,7 @@ static void scheduler_is_chosen_while_running(void **state)
 	seq_text_free(&m);
 	mem->nr_seen = 0;
 	blk_start_plug(&plug);
-	for (unsigned i = 0; i < 4; i++) // as many as the scheduler has tags
+	for (unsigned i = 0; i < 4; i++) /* as many as the scheduler has tags */
 		send_bio(dev_of(mem), REQ_OP_READ, i * 100, buf, 8, &r);
 	blk_finish_plug(&plug);
 	assert_int_equal(disk_set_scheduler(dev_of(mem), "none"), 0);
@@ -573,12 +578,12 @@ static void accounting_counts_what_happened(void **state)
 	for (unsigned b = 0; b < LATENCY_BUCKETS; b++)
 		in_buckets += s.latency[STAT_READ][b];
 	assert_int_equal(in_buckets, 1);
-	assert_int_equal(s.latency[STAT_WRITE][22], 1); // 5 ms lie between 2^22 and 2^23 ns
+	assert_int_equal(s.latency[STAT_WRITE][22], 1); /* 5 ms lie between 2^22 and 2^23 ns */
 	mem_free(mem);
 	block_test_stop(&t);
 }
 
-// Discards and zeroes of any length are cut to the limits; zeroes fall back to writing.
+/* Discards and zeroes of any length are cut to the limits; zeroes fall back to writing. */
 static void ranges_without_data(void **state)
 {
 	struct test_machine t;
@@ -664,7 +669,7 @@ static void removal_fails_later_io(void **state)
 	assert_int_equal(blkdev_lookup_name(t.machine, "gone", &number), -ENODEV);
 	blk_mq_free_tag_set(&mem->set);
 	put_disk(mem->disk);
-	blkdev_put(dev, NULL); // the last reference frees the disk
+	blkdev_put(dev, NULL); /* the last reference frees the disk */
 	free(mem->data);
 	free(mem);
 	block_test_stop(&t);

@@ -1,5 +1,8 @@
-// Several threads submit to one disk, with and without plugs, waiting and not, while it is frozen, its
-// scheduler changed and its text read: for the thread sanitizer. Rows B3, B4, B8.
+/* SPDX-License-Identifier: MIT */
+/*
+ * Several threads submit to one disk, with and without plugs, waiting and not, while it is frozen, its
+ * scheduler changed and its text read: for the thread sanitizer. Rows B3, B4, B8.
+ */
 #include "block_mem.h"
 
 #define THREADS 4
@@ -15,7 +18,7 @@ static struct block_device *dev_of(struct memdisk *mem)
 	return disk_part0(mem->disk);
 }
 
-// Each thread has sectors of its own; what it writes it must read again.
+/* Each thread has sectors of its own; what it writes it must read again. */
 static void submit_rounds(struct shared *s)
 {
 	unsigned me = (unsigned)atomic_fetch_add(1, &s->next);
@@ -189,7 +192,7 @@ static int no_timeout(struct request *rq)
 
 static const struct blk_mq_ops scanned_ops = {.queue_rq = mem_queue_rq, .timeout = no_timeout};
 
-// The timeout scan looks at requests that end just then.
+/* The timeout scan looks at requests that end just then. */
 static void scanned_for_timeouts(void **state)
 {
 	run((struct mem_params){.ops = &scanned_ops,

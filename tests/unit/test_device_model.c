@@ -1,4 +1,7 @@
-// Devices, attributes, listeners, numbers and modules: rows D1 (built-in), D2.
+/* SPDX-License-Identifier: MIT */
+/*
+ * Devices, attributes, listeners, numbers and modules: rows D1 (built-in), D2.
+ */
 #include "base_machine.h"
 
 #include "base/seq_file.h"
@@ -82,7 +85,7 @@ static void devices_come_and_go(void **state)
 	init_dev(machine, &b, "b", &a, &vb);
 	init_dev(machine, &twin, "a", NULL, &va);
 	assert_int_equal(device_add(&a), 0);
-	device_listener_register(machine, &h.listener); // hears of what is there
+	device_listener_register(machine, &h.listener); /* hears of what is there */
 	assert_int_equal(device_add(&b), 0);
 	assert_int_equal(device_add(&twin), -EEXIST);
 	put_device(&twin);
@@ -93,7 +96,7 @@ static void devices_come_and_go(void **state)
 	assert_ptr_equal(found, &b);
 	device_del(&b);
 	put_device(&b);
-	assert_int_equal(released, 1); // `found` holds it
+	assert_int_equal(released, 1); /* `found` holds it */
 	put_device(found);
 	assert_int_equal(released, 2);
 	device_del(&a);
@@ -149,7 +152,7 @@ static void numbers_are_given_once(void **state)
 	assert_int_equal(device_minors_alloc(machine, DEVICE_BLOCK, 254, 1, &first), 0);
 	assert_int_equal(first, 0);
 	assert_int_equal(device_minors_alloc(machine, DEVICE_BLOCK, 254, 16, &first), 0);
-	assert_int_equal(first, 32); // the lowest aligned run that is free
+	assert_int_equal(first, 32); /* the lowest aligned run that is free */
 	assert_int_equal(device_minors_alloc(machine, DEVICE_BLOCK, 99, 1, &first), -ENODEV);
 	seq_text_init(&m, machine);
 	devices_show(machine, &m);
@@ -183,7 +186,7 @@ static void mod_two_exit(struct shale *machine)
 {
 	strcat(calls, "b");
 }
-// A level of their own: other tests' machines do not meet them.
+/* A level of their own: other tests' machines do not meet them. */
 #define MODULE_TEST ((enum module_level)77)
 SHALE_MODULE(test_one, MODULE_TEST, mod_one_init, mod_one_exit);
 SHALE_MODULE(test_two, MODULE_TEST, mod_two_init, mod_two_exit);
@@ -196,7 +199,7 @@ static void modules_start_and_end_by_level(void **state)
 	calls[0] = '\0';
 	assert_int_equal(modules_init(machine, MODULE_TEST), 0);
 	modules_exit(machine, MODULE_TEST);
-	// The order within a level is the linker's; the end is the opposite of the beginning.
+	/* The order within a level is the linker's; the end is the opposite of the beginning. */
 	assert_true(!strcmp(calls, "12ba") || !strcmp(calls, "21ab"));
 	calls[0] = '\0';
 	fail_second = -ENODEV;
