@@ -39,7 +39,7 @@ struct attribute_group {
 };
 
 struct device_class {
-	const char *name; // "block", "mem"
+	const char *name; /* "block", "mem" */
 	const struct attribute_group *const
 		*groups; /* of each device of the class; NULL at the end; NULL: none */
 };
