@@ -27,6 +27,7 @@ struct memdisk {
 	struct blk_mq_tag_set set;
 	struct gendisk *disk;
 	char *data;
+	const char *borrowed; /* the data is the test's */
 	size_t bytes;
 	spinlock_t lock; /* guards all below */
 	struct seen_request seen[SEEN_MAX];
@@ -175,6 +176,7 @@ struct mem_params {
 	const char *name;  /* NULL: hidden */
 	const void *image; /* first content, image_bytes */
 	size_t image_bytes;
+	char *borrowed; /* the memory itself, of `bytes`; NULL: the disk's own */
 };
 
 static inline struct memdisk *mem_new(struct shale *machine, const struct mem_params *p)
@@ -184,7 +186,8 @@ static inline struct memdisk *mem_new(struct shale *machine, const struct mem_pa
 	assert_non_null(mem);
 	mem->machine = machine;
 	mem->bytes = p->bytes ? p->bytes : SZ_1M;
-	mem->data = calloc(1, mem->bytes);
+	mem->borrowed = p->borrowed;
+	mem->data = p->borrowed ? p->borrowed : calloc(1, mem->bytes);
 	assert_non_null(mem->data);
 	if (p->image)
 		memcpy(mem->data, p->image, p->image_bytes);
@@ -213,7 +216,8 @@ static inline void mem_free(struct memdisk *mem)
 	cancel_work_sync(&mem->work);
 	blk_mq_free_tag_set(&mem->set);
 	put_disk(mem->disk);
-	free(mem->data);
+	if (!mem->borrowed)
+		free(mem->data);
 	free(mem);
 }
 

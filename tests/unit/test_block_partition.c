@@ -57,14 +57,11 @@ static struct block_device *open_part(struct shale *machine, const char *name)
 }
 
 /* The image as disk "pd" has exactly these partitions (ended by no 0). */
-static void expect_parts_on(const void *data, size_t bytes, unsigned block_size, const struct part *expected)
+static void expect_parts_on(char *data, size_t bytes, unsigned block_size, const struct part *expected)
 {
 	struct test_machine t;
-	struct mem_params p = {.name = "pd",
-			       .bytes = bytes,
-			       .image = data,
-			       .image_bytes = bytes,
-			       .limits = {.logical_block_size = block_size}};
+	struct mem_params p = {
+		.name = "pd", .bytes = bytes, .borrowed = data, .limits = {.logical_block_size = block_size}};
 	struct memdisk *mem = mem_new(block_test_start(&t, 0, 1), &p);
 
 	for (unsigned no = 1; no < DISK_MAX_PARTS; no++) {
