@@ -11,93 +11,43 @@
  */
 #include "base/hash.h"
 
-#define EVERY_BYTE(b) (0x0101010101010101ULL * (b))
-#define HASH_PAGE     4096
-
-/* The top bit of the lowest byte of w that is zero, and of none below it; 0 if no byte is zero. */
-static inline u64 zero_bytes(u64 w)
-{
-	return (w - EVERY_BYTE(1)) & ~w & EVERY_BYTE(0x80);
-}
-
-/* The word at p up to (and with) its first byte that is zero or `stop`; what follows that is zero. */
-static u64 load_bytewise(const char *p, char stop)
-{
-	u64 w = 0;
-
-	for (unsigned i = 0; i < 8; i++) {
-		u8 c = (u8)p[i];
-
-		w |= (u64)c << (8 * i);
-		if (c == 0 || c == (u8)stop)
-			break;
-	}
-	return w;
-}
-
-static inline u64 load_word(const char *p, char stop)
-{
-	u64 w;
-
-	if (SHALE_ASAN || SHALE_TSAN || unlikely(((uintptr_t)p & (HASH_PAGE - 1)) > HASH_PAGE - 8))
-		return load_bytewise(p, stop);
-	memcpy(&w, p, 8);
-#if __BYTE_ORDER__ != __ORDER_LITTLE_ENDIAN__
-	w = __builtin_bswap64(w);
-#endif
-	return w;
-}
-
-static __always_inline u64 hash_until(const void *salt, const char *name, char stop)
-{
-	u64 state = (u64)(uintptr_t)salt;
-	size_t len = 0;
-
-	for (;;) {
-		u64 w = load_word(name + len, stop);
-		u64 ends = zero_bytes(w) | (stop ? zero_bytes(w ^ EVERY_BYTE((u8)stop)) : 0);
-
-		if (ends) {
-			unsigned bytes = (unsigned)__builtin_ctzll(ends) / 8;
-
-			if (bytes)
-				state = __hash_name_step(state, w & ((1ULL << (8 * bytes)) - 1));
-			len += bytes;
-			return hashlen_create(__hash_name_end(state, len), (u32)len);
-		}
-		state = __hash_name_step(state, w);
-		len += 8;
-	}
-}
-
 u64 hash_name(const void *salt, const char *name)
 {
-	return hash_until(salt, name, '/');
+	return __hash_until(salt, name, '/');
 }
 
 u64 hashlen_string(const void *salt, const char *name)
 {
-	return hash_until(salt, name, 0);
+	return __hash_until(salt, name, 0);
+}
+
+u64 hash_name_words_slow(const void *salt, const char *name, u64 words[2])
+{
+	u64 hash_len = hash_name(salt, name);
+	unsigned len = min(hashlen_len(hash_len), 16u);
+
+	words[0] = words[1] = 0;
+	for (unsigned i = 0; i < len; i++)
+		words[i / 8] |= (u64)(u8)name[i] << (8 * (i % 8));
+	return hash_len;
 }
 
 u32 full_name_hash(const void *salt, const char *name, unsigned len)
 {
-	u64 state = (u64)(uintptr_t)salt;
-	unsigned left = len;
-	u64 w;
+	u64 state = __hash_name_start(salt), w;
 
-	for (; left >= 8; left -= 8, name += 8) {
-		memcpy(&w, name, 8);
-#if __BYTE_ORDER__ != __ORDER_LITTLE_ENDIAN__
-		w = __builtin_bswap64(w);
-#endif
-		state = __hash_name_step(state, w);
-	}
-	if (left) {
+	for (unsigned at = 0; at < len; at += 8) {
 		w = 0;
-		for (unsigned i = 0; i < left; i++)
-			w |= (u64)(u8)name[i] << (8 * i);
-		state = __hash_name_step(state, w);
+		if (len - at >= 8) {
+			memcpy(&w, name + at, 8);
+#if __BYTE_ORDER__ != __ORDER_LITTLE_ENDIAN__
+			w = __builtin_bswap64(w);
+#endif
+		} else {
+			for (unsigned i = 0; i < len - at; i++)
+				w |= (u64)(u8)name[at + i] << (8 * i);
+		}
+		state = at ? __hash_name_next(state, w) : __hash_name_first(state, w);
 	}
-	return __hash_name_end(state, len);
+	return __hash_name_end(state);
 }

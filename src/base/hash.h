@@ -12,6 +12,9 @@
 
 #include <string.h>
 #include "base/compiler.h"
+#if defined(__SSE2__)
+#include <emmintrin.h>
+#endif
 
 /* 2^64 and 2^32 divided by the golden ratio, made odd. */
 #define GOLDEN_RATIO_64 0x9e3779b97f4a7c15ULL
@@ -53,16 +56,131 @@ static inline u64 hashlen_create(u32 hash, u32 len)
 	return (u64)len << 32 | hash;
 }
 
-/* One word of a name goes into the state; a shorter last word is filled with zeroes. */
-static inline u64 __hash_name_step(u64 state, u64 word)
+/* The salt is spread over all bits, since names and addresses differ in the same few. */
+static __always_inline u64 __hash_name_start(const void *salt)
 {
-	state = (state ^ word) * GOLDEN_RATIO_64;
-	return state ^ state >> 31;
+	return (u64)(uintptr_t)salt * 0xbf58476d1ce4e5b9ULL;
 }
-static inline u32 __hash_name_end(u64 state, size_t len)
+/* The first word of a name goes into the state; then each further one. A shorter last word is filled with
+ * zeroes. */
+static __always_inline u64 __hash_name_first(u64 state, u64 word)
 {
-	state = (state ^ len) * 0xbf58476d1ce4e5b9ULL;
+	return (state ^ word) * GOLDEN_RATIO_64;
+}
+static __always_inline u64 __hash_name_next(u64 state, u64 word)
+{
+	return (state ^ state >> 32 ^ word) * GOLDEN_RATIO_64;
+}
+/* No name holds a NUL, so the zeroes of its last word tell its length. */
+static __always_inline u32 __hash_name_end(u64 state)
+{
 	return (u32)(state >> 32);
+}
+
+#define __HASH_EVERY_BYTE(b) (0x0101010101010101ULL * (b))
+#define __HASH_PAGE          4096
+
+/* The top bit of the lowest byte of w that is zero, and of none below it; 0 if no byte is zero. */
+static __always_inline u64 __hash_zero_bytes(u64 w)
+{
+	return (w - __HASH_EVERY_BYTE(1)) & ~w & __HASH_EVERY_BYTE(0x80);
+}
+
+/* The word at p up to (and with) its first byte that is zero or `stop`; what follows that is zero. */
+static inline u64 __hash_load_bytewise(const char *p, char stop)
+{
+	u64 w = 0;
+
+	for (unsigned i = 0; i < 8; i++) {
+		u8 c = (u8)p[i];
+
+		w |= (u64)c << (8 * i);
+		if (c == 0 || c == (u8)stop)
+			break;
+	}
+	return w;
+}
+
+static __always_inline u64 __hash_load_word(const char *p, char stop)
+{
+	u64 w;
+
+	if (SHALE_ASAN || SHALE_TSAN || unlikely(((uintptr_t)p & (__HASH_PAGE - 1)) > __HASH_PAGE - 8))
+		return __hash_load_bytewise(p, stop);
+	memcpy(&w, p, 8);
+#if __BYTE_ORDER__ != __ORDER_LITTLE_ENDIAN__
+	w = __builtin_bswap64(w);
+#endif
+	return w;
+}
+
+/* Where w has its first byte that is zero or `stop`: the top bit of that byte is the lowest that is set. */
+static __always_inline u64 __hash_ends(u64 w, char stop)
+{
+	return __hash_zero_bytes(w) | (stop ? __hash_zero_bytes(w ^ __HASH_EVERY_BYTE((u8)stop)) : 0);
+}
+
+static __always_inline u64 __hash_until(const void *salt, const char *name, char stop)
+{
+	u64 state = __hash_name_start(salt), w, ends;
+	size_t len = 0;
+
+	for (;; len += 8) {
+		w = __hash_load_word(name + len, stop);
+		ends = __hash_ends(w, stop);
+		if (ends)
+			break;
+		state = len ? __hash_name_next(state, w) : __hash_name_first(state, w);
+	}
+	if (!(ends & 0x80)) {
+		w &= (ends & -ends) / 0x80 - 1;
+		state = len ? __hash_name_next(state, w) : __hash_name_first(state, w);
+	}
+	len += (unsigned)__builtin_ctzll(ends) / 8;
+	return hashlen_create(__hash_name_end(state), (u32)len);
+}
+
+/* The lowest `bytes` (1 to 8) of a word. */
+static __always_inline u64 __hash_low_bytes(u64 w, unsigned bytes)
+{
+	return w & ((2ULL << (8 * bytes - 1)) - 1);
+}
+
+u64 hash_name_words_slow(const void *salt, const char *name, u64 words[2]);
+
+/*
+ * hash_name in place, for the path walk, of a component of at least one byte. words: its first sixteen bytes,
+ * filled with zeroes.
+ */
+static __always_inline u64 hash_name_words(const void *salt, const char *name, u64 words[2])
+{
+#if defined(__SSE2__) && !SHALE_ASAN && !SHALE_TSAN
+	const __m128i *p = (const __m128i *)name;
+	u64 state = __hash_name_start(salt);
+	unsigned len, ends;
+	__m128i v;
+
+	if (unlikely(((uintptr_t)name & (__HASH_PAGE - 1)) > __HASH_PAGE - 16))
+		return hash_name_words_slow(salt, name, words);
+	v = _mm_loadu_si128(p);
+	ends = (unsigned)_mm_movemask_epi8(
+		_mm_or_si128(_mm_cmpeq_epi8(v, _mm_setzero_si128()), _mm_cmpeq_epi8(v, _mm_set1_epi8('/'))));
+	if (unlikely(!ends))
+		return hash_name_words_slow(salt, name, words);
+	len = (unsigned)__builtin_ctz(ends);
+	words[0] = (u64)_mm_cvtsi128_si64(v);
+	words[1] = 0;
+	if (len <= 8) {
+		words[0] = __hash_low_bytes(words[0], len);
+		state = __hash_name_first(state, words[0]);
+	} else {
+		words[1] = __hash_low_bytes((u64)_mm_cvtsi128_si64(_mm_unpackhi_epi64(v, v)), len - 8);
+		state = __hash_name_next(__hash_name_first(state, words[0]), words[1]);
+	}
+	return hashlen_create(__hash_name_end(state), len);
+#else
+	return hash_name_words_slow(salt, name, words);
+#endif
 }
 
 /* The hash of `len` bytes. */

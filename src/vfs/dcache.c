@@ -486,6 +486,7 @@ int dcache_init(struct shale *machine)
 	if (err)
 		return err;
 	err = vfs_hash_create(machine, 4096, &dc->hash, &dc->hash_size, &dc->hash_shift);
+	dc->hash_shift -= 32; // of 32 bits
 	if (err) {
 		pool_destroy(dc->pool);
 		return err;

@@ -27,7 +27,7 @@ static inline struct dcache *dentry_cache(const struct dentry *dentry)
 
 static __always_inline struct hash_bucket *d_bucket(const struct dcache *dc, u32 hash)
 {
-	return &dc->hash[(hash * 0x9e3779b97f4a7c15ull) >> dc->hash_shift];
+	return &dc->hash[hash >> dc->hash_shift]; // a name's hash is well mixed
 }
 
 static __always_inline u64 name_load64(const char *s)
@@ -76,29 +76,46 @@ struct dentry *__d_lookup_rcu_op_compare(const struct dcache *dc, const struct d
 // Finds a child by name without locks: under rcu_read_lock, the parent being known to be what it was when its
 // own d_seq was sampled. *seqp is the child's d_seq: whatever is read from the child counts only if that is
 // still its value. NULL may be wrong while something is being moved: the counted walk then looks again.
-static __always_inline struct dentry *__d_lookup_rcu(const struct dcache *dc, const struct dentry *parent,
-						     const struct qstr *name, unsigned *seqp)
+// `words` are the first of the name (hash_name_words()): most names end in them. The parent's file system has
+// no rules of its own for names (DCACHE_OP_COMPARE).
+static __always_inline struct dentry *__d_lookup_rcu_plain(const struct dcache *dc,
+							   const struct dentry *parent,
+							   const struct qstr *name, const u64 words[2],
+							   unsigned *seqp)
 {
 	u64 hash_len = name->hash_len;
 	struct hlist_node *node;
 
-	if (unlikely(READ_ONCE(parent->d_flags) & DCACHE_OP_COMPARE))
-		return __d_lookup_rcu_op_compare(dc, parent, name, seqp);
 	for (node = smp_load_acquire(&d_bucket(dc, hashlen_hash(hash_len))->head.first); node;
 	     node = smp_load_acquire(&node->next)) {
 		struct dentry *dentry = hlist_entry(node, struct dentry, d_hash);
-		unsigned seq = raw_seqcount_begin(&dentry->d_seq);
+		unsigned len = hashlen_len(hash_len), seq = raw_seqcount_begin(&dentry->d_seq);
+		const char *dname;
 
 		if (READ_ONCE(dentry->d_name.hash_len) != hash_len || READ_ONCE(dentry->d_parent) != parent ||
 		    hlist_unhashed_lockless(&dentry->d_hash))
 			continue;
-		if (likely(dname_equal(rcu_dereference(dentry->d_name.name), name->name,
-				       hashlen_len(hash_len)))) {
-			*seqp = seq;
-			return dentry;
+		dname = rcu_dereference(dentry->d_name.name);
+		if (READ_ONCE(*(const u64 *)dname) != words[0])
+			continue;
+		if (unlikely(len > 8)) {
+			if (READ_ONCE(*(const u64 *)(dname + 8)) != words[1] ||
+			    (len > 16 && !dname_equal(dname + 16, name->name + 16, len - 16)))
+				continue;
 		}
+		*seqp = seq;
+		return dentry;
 	}
 	return NULL;
+}
+
+static __always_inline struct dentry *__d_lookup_rcu(const struct dcache *dc, const struct dentry *parent,
+						     const struct qstr *name, const u64 words[2],
+						     unsigned *seqp)
+{
+	if (unlikely(READ_ONCE(parent->d_flags) & DCACHE_OP_COMPARE))
+		return __d_lookup_rcu_op_compare(dc, parent, name, seqp);
+	return __d_lookup_rcu_plain(dc, parent, name, words, seqp);
 }
 
 static inline void d_flags_set(struct dentry *dentry, u32 bits)

@@ -1,7 +1,7 @@
 // Whole walks from a name to a place: with references (user_path_at), to the parent of what is to be made or
 // removed, and with a lock-free end (lookup_then). Each tries lock-free first, then with references.
 
-#include "vfs/namei_internal.h"
+#include "vfs/namei_fast.h"
 
 #include <errno.h>
 #include <string.h>
@@ -16,35 +16,50 @@ int check_name(const char *name, unsigned flags)
 	return unlikely(strnlen(name, PATH_MAX_) == PATH_MAX_) ? -ENAMETOOLONG : 0;
 }
 
-void nd_set(struct nameidata *nd, int dfd, const char *name)
+// From `text` on (NULL: the last component is in nd already): the rest of the way, symlinks at its end
+// followed.
+static noinline int walk_rest(struct nameidata *nd, const char *text)
 {
-	nd->path = (struct path){0};
-	nd->root.mnt = NULL;
-	nd->flags = nd->state = 0;
-	nd->depth = 0;
-	nd->total_link_count = 0;
-	nd->dir_uid = 0;
-	nd->dir_mode = 0;
-	nd->vfs = current->machine->vfs;
-	nd->name = name;
-	nd->dfd = dfd;
-}
+	int err = 0;
 
-// The last component, then symlinks at the end. nd stands on the result, in either mode.
-static __always_inline int walk_to_end(struct nameidata *nd, unsigned flags)
-{
-	const char *text;
-	int err = path_init(nd, flags, &text);
-
-	while (!err && !(err = link_path_walk(text, nd))) {
+	for (;;) {
+		if (text)
+			err = link_path_walk(text, nd);
+		if (err)
+			return err;
 		// "name/" must be a directory, and a symlink there is followed.
 		if (nd->last_type == LAST_NORM && nd->last.name[nd->last.len])
 			nd->flags |= LOOKUP_FOLLOW | LOOKUP_DIRECTORY;
 		err = walk_component(nd, WALK_TRAILING, &text);
 		if (err || !text)
-			break;
+			return err;
 	}
-	return err;
+}
+
+// The whole walk: afterwards nd stands on the result, in either mode.
+static __always_inline int walk_to_end(struct nameidata *nd, unsigned flags)
+{
+	const unsigned mode = LOOKUP_RCU | LOOKUP_IS_SCOPED | LOOKUP_NO_XDEV;
+	const char *text = nd->name;
+	int err;
+
+	if (likely((flags & mode) == LOOKUP_RCU && *text == '/' && !nd->state)) {
+		start_at_root_rcu(nd, flags);
+		do
+			text++;
+		while (unlikely(*text == '/'));
+		if (likely(*text)) {
+			text = walk_down_rcu(nd, text);
+			err = likely(!text) ? walk_last_rcu(nd) : 1;
+			if (likely(err <= 0))
+				return err;
+		}
+	} else {
+		err = path_init(nd, flags, &text);
+		if (err)
+			return err;
+	}
+	return walk_rest(nd, text);
 }
 
 // On success *path is referenced.
@@ -157,7 +172,10 @@ static __always_inline int end_lock_free(struct nameidata *nd, walk_end_fn end, 
 	    read_seqretry(&nd->vfs->mounts.mount_lock, nd->m_seq))
 		return -ECHILD;
 	d_mark_used(dentry);
-	terminate_walk(nd);
+	if (unlikely(nd->depth))
+		terminate_walk(nd);
+	else
+		rcu_read_unlock();
 	return err;
 }
 
@@ -190,7 +208,10 @@ int lookup_then(int dfd, const char *name, unsigned lookup_flags, walk_end_fn en
 			}
 			err = end_referenced(&nd, end, arg);
 		}
-		terminate_walk(&nd);
+		if (likely(nd.flags & LOOKUP_RCU && !nd.depth))
+			rcu_read_unlock();
+		else
+			terminate_walk(&nd);
 		if (err != -ECHILD || !mode)
 			return err;
 	}

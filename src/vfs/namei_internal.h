@@ -41,6 +41,7 @@ struct nameidata {
 	struct path path;    // where it stands
 	struct inode *inode; // of path.dentry
 	struct qstr last;    // the component in hand
+	u64 last_words[2];   // its first bytes, see hash_name_words()
 	struct path root;    // mnt NULL: not needed yet
 	unsigned flags, state;
 	unsigned seq, next_seq; // d_seq of path.dentry; of the dentry just found
@@ -95,7 +96,17 @@ int handle_mounts(struct nameidata *nd, struct dentry *dentry, struct path *path
 
 // namei.c
 int check_name(const char *name, unsigned flags) __must_check; // EFAULT, ENAMETOOLONG, ENOENT
-void nd_set(struct nameidata *nd, int dfd, const char *name);
+static __always_inline void nd_set(struct nameidata *nd, int dfd, const char *name)
+{
+	nd->path = (struct path){0};
+	nd->root.mnt = NULL;
+	nd->flags = nd->state = 0;
+	nd->depth = 0;
+	nd->total_link_count = 0;
+	nd->vfs = current->machine->vfs;
+	nd->name = name;
+	nd->dfd = dfd;
+}
 int path_lookupat(struct nameidata *nd, unsigned flags, struct path *path) __must_check;
 // Walks to the parent; *path is referenced, nd->last and last_type tell the last component.
 int filename_parentat(struct nameidata *nd, int dfd, const char *name, unsigned flags,

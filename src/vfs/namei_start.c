@@ -1,17 +1,11 @@
 // Where a walk begins: the root, the current directory, or a descriptor; and jumping to the root on the way.
 
-#include "vfs/namei_internal.h"
+#include "vfs/namei_fast.h"
 
 #include "vfs/file.h"
 #include "vfs/fs.h"
 
 #include <errno.h>
-
-static void path_load(struct path *out, const struct path *from)
-{
-	out->mnt = rcu_dereference(from->mnt);
-	out->dentry = rcu_dereference(from->dentry);
-}
 
 // Learns the task's root, when it is needed for the first time. Scoped walks have had theirs from the start.
 int set_root(struct nameidata *nd)

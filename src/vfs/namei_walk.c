@@ -7,7 +7,7 @@
 //
 // A function that sets *text found a symlink: its text is to be walked before what follows.
 
-#include "vfs/namei_internal.h"
+#include "vfs/namei_fast.h"
 
 #include <errno.h>
 
@@ -17,9 +17,7 @@ static __always_inline int may_lookup(struct nameidata *nd)
 	struct inode *inode = nd->inode;
 	int err;
 
-	// Everybody may, and no list says otherwise.
-	if (likely(READ_ONCE(inode->i_opflags) & IOP_FASTPERM && (READ_ONCE(inode->i_mode) & 0111) == 0111 &&
-		   !READ_ONCE(inode->i_acl)))
+	if (likely(may_lookup_all(inode)))
 		return 0;
 	if (nd->flags & LOOKUP_RCU) {
 		err = inode_permission(mnt_idmap(nd->path.mnt), inode, MAY_EXEC | MAY_NOT_BLOCK);
@@ -41,7 +39,7 @@ static __always_inline int __lookup_fast(struct nameidata *nd, struct dentry **o
 	int status;
 
 	if (likely(nd->flags & LOOKUP_RCU)) {
-		dentry = __d_lookup_rcu(&nd->vfs->dcache, parent, &nd->last, &nd->next_seq);
+		dentry = __d_lookup_rcu(&nd->vfs->dcache, parent, &nd->last, nd->last_words, &nd->next_seq);
 		if (unlikely(!dentry)) {
 			*out = NULL;
 			return try_to_unlazy(nd) ? 0 : -ECHILD;
@@ -245,7 +243,7 @@ int walk_component(struct nameidata *nd, unsigned flags, const char **text)
 static __always_inline int next_component(struct nameidata *nd, const char *name)
 {
 	struct dentry *parent = nd->path.dentry;
-	u64 hash_len = hash_name(parent, name);
+	u64 hash_len = hash_name_words(parent, name, nd->last_words);
 	int type = LAST_NORM;
 
 	nd->last.hash_len = hash_len;
@@ -282,6 +280,11 @@ int link_path_walk(const char *name, struct nameidata *nd)
 	if (!*name) {
 		nd->dir_mode = 0;
 		return 0;
+	}
+	if (nd->flags & LOOKUP_RCU) {
+		name = walk_down_rcu(nd, name);
+		if (!name)
+			return 0;
 	}
 	for (;;) {
 		const char *text;

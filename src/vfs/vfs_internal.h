@@ -27,7 +27,7 @@ struct in_lookup_bucket {
 
 struct dcache {
 	struct hash_bucket *hash;
-	unsigned hash_shift; // 64 - log2(buckets)
+	unsigned hash_shift; // 32 - log2(buckets)
 	unsigned long hash_size;
 	seqlock_t rename_lock; // a dentry's place in the tree changes
 	struct pool *pool;
