@@ -1,0 +1,195 @@
+/* SPDX-License-Identifier: MIT */
+/* Starting both sides, changing the user on both, and counting what was compared. */
+#include "side.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <grp.h>
+#include <sched.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mount.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include <shale/shale.h>
+
+#include "sides.h"
+
+const struct side *const sides[2] = {&side_kernel, &side_shale};
+unsigned long compared;
+static unsigned long differences;
+static struct shale *machine;
+static struct shale_task *root_task;
+/* Made as needed, kept. Descriptors belong to a user: tests open their own after sides_become(). */
+static struct shale_task *user_tasks[8];
+static uid_t user_ids[8];
+
+static void must(bool ok, const char *what)
+{
+	if (ok)
+		return;
+	fprintf(stderr, "%s: %s\n", what, strerror(errno));
+	exit(1);
+}
+
+static void run(const char *fmt, ...)
+{
+	char command[1024];
+	va_list args;
+
+	va_start(args, fmt);
+	vsnprintf(command, sizeof(command), fmt, args);
+	va_end(args);
+	if (system(command)) {
+		fprintf(stderr, "failed: %s\n", command);
+		exit(1);
+	}
+}
+
+static void must_shale(int err, const char *what)
+{
+	char words[512] = "";
+
+	if (err >= 0)
+		return;
+	if (machine)
+		shale_mount_error(machine, words, sizeof(words));
+	fprintf(stderr, "%s: %s %s\n", what, strerror(-err), words);
+	exit(1);
+}
+
+static void start_shale(const char *image, const char *extra, unsigned threads, uint64_t seed)
+{
+	struct shale_options options = SHALE_OPTIONS_INIT;
+
+	options.threads = threads;
+	options.seed = seed;
+	must_shale(shale_new(&options, &machine), "shale_new");
+	must_shale(shale_task_new(machine, NULL, &root_task), "shale_task_new");
+	must_shale(shale_disk_add(machine, "a", image, SHALE_DISK_READ_ONLY | SHALE_DISK_UNLOCKED), image);
+	must_shale(shale_mount(root_task, "/dev/a", "/mnt", "ext4", MS_RDONLY, NULL), "shale_mount");
+	if (extra) {
+		must_shale(shale_disk_add(machine, "b", extra, SHALE_DISK_READ_ONLY | SHALE_DISK_UNLOCKED),
+			   extra);
+		must_shale(shale_mount(root_task, "/dev/b", "/mnt/mnt", "ext4", MS_RDONLY, NULL),
+			   "shale_mount");
+	}
+	must_shale(shale_chroot(root_task, "/mnt"), "shale_chroot");
+	must_shale(shale_chdir(root_task, "/"), "shale_chdir");
+	side_task = root_task;
+}
+
+static void start_kernel(const char *image, const char *extra)
+{
+	char top[] = "/tmp/shale-diff.XXXXXX";
+
+	/* A mount namespace of our own: the mounts, and their loop devices, go when the process does. */
+	must(!unshare(CLONE_NEWNS) && !mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL), "unshare");
+	must(mkdtemp(top) != NULL, top);
+	run("mount -o ro,loop '%s' '%s'", image, top);
+	if (extra)
+		run("mount -o ro,loop '%s' '%s/mnt'", extra, top);
+	must(!chroot(top) && !chdir("/"), "chroot");
+}
+
+void sides_start(const char *image, const char *extra, unsigned threads, uint64_t seed)
+{
+	if (geteuid()) {
+		fprintf(stderr, "needs root, for the kernel's mount\n");
+		exit(77);
+	}
+	umask(0);
+	start_shale(image, extra, threads, seed);
+	start_kernel(image, extra);
+}
+
+void sides_stop(void)
+{
+	int err;
+
+	for (unsigned i = 0; i < 8 && user_tasks[i]; i++)
+		shale_task_free(user_tasks[i]);
+	shale_task_free(root_task);
+	err = shale_free(machine);
+	if (err)
+		differ("shale_free: %s", strerror(-err));
+}
+
+static void become_kernel(uid_t uid, gid_t gid, const gid_t *groups, unsigned ngroups)
+{
+	/* The calls of the kernel, not of libc: only this thread changes. The saved id stays root's, for the
+	 * way back. */
+	must(!syscall(SYS_setresuid, -1, 0, -1), "setresuid");
+	must(!syscall(SYS_setgroups, ngroups, groups) && !syscall(SYS_setresgid, gid, gid, -1) &&
+		     !syscall(SYS_setresuid, uid, uid, 0),
+	     "setresuid");
+}
+
+void sides_become(uid_t uid, gid_t gid, const gid_t *groups, unsigned ngroups)
+{
+	struct shale_cred cred = {
+		.size = sizeof(cred),
+		.uid = uid,
+		.gid = gid,
+		.ngroups = ngroups,
+		.groups = groups,
+		/* For its way to the root of the image; no rights over files come with it. */
+		.caps = 1ull << 18 /* CAP_SYS_CHROOT */};
+	unsigned i = 0;
+
+	become_kernel(uid, gid, groups, ngroups);
+	while (i < 8 && user_tasks[i] && user_ids[i] != uid)
+		i++;
+	if (i == 8)
+		abort();
+	if (!user_tasks[i]) {
+		must_shale(shale_task_new(machine, &cred, &user_tasks[i]), "shale_task_new");
+		must_shale(shale_chroot(user_tasks[i], "/mnt"), "shale_chroot");
+		must_shale(shale_chdir(user_tasks[i], "/"), "shale_chdir");
+		user_ids[i] = uid;
+	}
+	side_task = user_tasks[i];
+}
+
+void sides_chdir_root(void)
+{
+	sides[KERNEL]->chdir("/");
+	sides[SHALE]->chdir("/");
+}
+
+struct shale *sides_machine(void)
+{
+	return machine;
+}
+
+void differ(const char *fmt, ...)
+{
+	va_list args;
+
+	if (differences++ >= 50)
+		return;
+	va_start(args, fmt);
+	printf("differs: ");
+	vprintf(fmt, args);
+	printf("\n");
+	va_end(args);
+}
+
+bool same(const char *what, const char *object, long kernel, long shale)
+{
+	compared++;
+	if (kernel == shale)
+		return true;
+	differ("%s %s: kernel %ld (%s), shale %ld (%s)", what, object, kernel,
+	       kernel < 0 ? strerror((int)-kernel) : "", shale, shale < 0 ? strerror((int)-shale) : "");
+	return false;
+}
+
+int compare_end(void)
+{
+	printf("%lu passed, %lu failed, 0 skipped\n", compared - differences, differences);
+	return differences ? 1 : 0;
+}
