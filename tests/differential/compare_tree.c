@@ -208,6 +208,7 @@ static void compare_data(const char *path, off_t size)
 			break;
 		at += r[0];
 	} while (same_bytes("pread", path, at, r[0], r[1]));
+	EACH sides[s]->lseek((int)fd[s], 0, SEEK_SET); /* the position that preadv2 takes at -1 */
 	for (unsigned i = 0; i < sizeof(odd) / sizeof(odd[0]); i++) {
 		EACH r[s] = sides[s]->pread((int)fd[s], data[s], odd[i].bytes, odd[i].at);
 		same_bytes("pread, odd", path, odd[i].at, r[0], r[1]);

@@ -212,6 +212,15 @@ static void compare_found(const char *what, const char *path, const struct statx
 	same(what, path, (long)stx[0].stx_attributes, (long)stx[1].stx_attributes);
 }
 
+/* Opening fifos and character devices is not there yet (docs/differences.md). */
+static bool not_supported(const char *path, const long dfd[2], const long fd[2])
+{
+	struct stat st;
+
+	return (fd[1] == -EOPNOTSUPP || fd[1] == -ENXIO) && fd[0] != fd[1] &&
+	       !sides[0]->fstatat((int)dfd[0], path, &st, 0) && (S_ISFIFO(st.st_mode) || S_ISCHR(st.st_mode));
+}
+
 static void try_openat2(void)
 {
 	static const uint64_t flags[] = {O_RDONLY,           O_RDONLY,
@@ -252,7 +261,8 @@ static void try_openat2(void)
 	snprintf(what, sizeof(what), "openat2(flags %#llo, mode %#llo, resolve %#llx)",
 		 (unsigned long long)how.flags, (unsigned long long)how.mode,
 		 (unsigned long long)how.resolve);
-	if (same(what, path, fd[0] < 0 ? fd[0] : 0, fd[1] < 0 ? fd[1] : 0) && fd[0] >= 0) {
+	if (!not_supported(path, dfd, fd) && same(what, path, fd[0] < 0 ? fd[0] : 0, fd[1] < 0 ? fd[1] : 0) &&
+	    fd[0] >= 0) {
 		memset(stx, 0, sizeof(stx));
 		EACH r[s] = sides[s]->statx((int)fd[s], "", AT_EMPTY_PATH, STATX_BASIC_STATS, &stx[s]);
 		same("statx of what was opened", path, r[0], r[1]);
