@@ -205,10 +205,20 @@ static void pick_dir(long dfd[2])
 		dfd[1] = dfd[0];
 }
 
+/* Device numbers differ between the sides; whether something is on the root's device does not. */
+static struct statx root_stx[2];
+
+static bool on_root(const struct statx stx[2], int s)
+{
+	return stx[s].stx_dev_major == root_stx[s].stx_dev_major &&
+	       stx[s].stx_dev_minor == root_stx[s].stx_dev_minor;
+}
+
 static void compare_found(const char *what, const char *path, const struct statx stx[2])
 {
 	same(what, path, (long)stx[0].stx_ino, (long)stx[1].stx_ino);
 	same(what, path, stx[0].stx_mode, stx[1].stx_mode);
+	same("device of", path, on_root(stx, 0), on_root(stx, 1));
 	same(what, path, (long)stx[0].stx_attributes, (long)stx[1].stx_attributes);
 }
 
@@ -258,7 +268,7 @@ static void try_openat2(void)
 	make_path(path, sizeof(path));
 	pick_dir(dfd);
 	EACH fd[s] = sides[s]->openat2((int)dfd[s], path, &how);
-	snprintf(what, sizeof(what), "openat2(flags %#llo, mode %#llo, resolve %#llx)",
+	snprintf(what, sizeof(what), "openat2(dir %ld, flags %#llo, mode %#llo, resolve %#llx)", dfd[0],
 		 (unsigned long long)how.flags, (unsigned long long)how.mode,
 		 (unsigned long long)how.resolve);
 	if (!not_supported(path, dfd, fd) && same(what, path, fd[0] < 0 ? fd[0] : 0, fd[1] < 0 ? fd[1] : 0) &&
@@ -373,6 +383,7 @@ int main(int argc, char **argv)
 	calls = strtoul(argv[3], NULL, 0);
 	state = strtoull(argv[4], NULL, 0) * 2 + 1;
 	sides_start(argv[1], argv[2], argc > 5 ? (unsigned)atoi(argv[5]) : 0, strtoull(argv[4], NULL, 0));
+	EACH sides[s]->statx(AT_FDCWD, "/", 0, STATX_BASIC_STATS, &root_stx[s]);
 	for (unsigned u = 0; u < sizeof(users) / sizeof(users[0]); u++) {
 		sides_become(users[u].uid, users[u].gid, groups, users[u].ngroups);
 		open_dirs();
