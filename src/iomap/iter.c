@@ -44,8 +44,7 @@ int iomap_iter(struct iomap_iter *iter, const struct iomap_ops *ops)
 	if (ret < 0)
 		return ret;
 	// The answer has to cover where it was asked for.
-	if (WARN_ON_ONCE(iter->iomap.offset > iter->pos ||
-			 iter->iomap.offset + iter->iomap.length <= iter->pos))
+	if (WARN_ON(iter->iomap.offset > iter->pos || iter->iomap.offset + iter->iomap.length <= iter->pos))
 		return -EIO;
 	return 1;
 }

@@ -1,6 +1,6 @@
-// The walk in its most common form, in one piece: absolute, lock-free, over directories that are in the cache and that
-// everybody may search, to a name that is in the cache too. Whatever else it meets it leaves, with the walk's state whole,
-// to the general loop (link_path_walk), which takes the same steps.
+// The walk in its most common form, in one piece: absolute, lock-free, over directories that are in the cache
+// and that everybody may search, to a name that is in the cache too. Whatever else it meets it leaves, with
+// the walk's state whole, to the general loop (link_path_walk), which takes the same steps.
 #pragma once
 
 #include "vfs/fs.h"
@@ -40,13 +40,13 @@ static __always_inline void start_at_root_rcu(struct nameidata *nd, unsigned fla
 	nd->root_seq = nd->seq;
 }
 
-// Down over directories that are in the cache, as long as nothing is special: the same steps as in link_path_walk(), with
-// the state in registers. Returns the name from the first component on that it leaves to that loop; NULL: it came to the
-// last component, which is in nd->last.
+// Down over directories that are in the cache, as long as nothing is special: the same steps as in
+// link_path_walk(), with the state in registers. Returns the name from the first component on that it leaves
+// to that loop; NULL: it came to the last component, which is in nd->last.
 static __always_inline const char *walk_down_rcu(struct nameidata *nd, const char *name)
 {
-	const u32 special = DCACHE_ENTRY_TYPE | DCACHE_NEED_AUTOMOUNT | DCACHE_MANAGE_TRANSIT | DCACHE_OP_REVALIDATE |
-			    DCACHE_OP_HASH | DCACHE_OP_COMPARE;
+	const u32 special = DCACHE_ENTRY_TYPE | DCACHE_NEED_AUTOMOUNT | DCACHE_MANAGE_TRANSIT |
+			    DCACHE_OP_REVALIDATE | DCACHE_OP_HASH | DCACHE_OP_COMPARE;
 	const struct dcache *dc = &nd->vfs->dcache;
 	struct dentry *parent = nd->path.dentry, *dentry;
 	struct inode *inode = nd->inode;
@@ -109,10 +109,12 @@ static __always_inline const char *walk_down_rcu(struct nameidata *nd, const cha
 	return name;
 }
 
-// The last component, which walk_down_rcu() has left in nd->last. 0: nd stands on it; -ENOENT; 1: to be done in general.
+// The last component, which walk_down_rcu() has left in nd->last. 0: nd stands on it; -ENOENT; 1: to be done
+// in general.
 static __always_inline int walk_last_rcu(struct nameidata *nd)
 {
-	const u32 special = DCACHE_MOUNTED | DCACHE_NEED_AUTOMOUNT | DCACHE_MANAGE_TRANSIT | DCACHE_OP_REVALIDATE;
+	const u32 special =
+		DCACHE_MOUNTED | DCACHE_NEED_AUTOMOUNT | DCACHE_MANAGE_TRANSIT | DCACHE_OP_REVALIDATE;
 	struct dentry *parent = nd->path.dentry, *dentry;
 	struct inode *inode;
 	unsigned seq;

@@ -17,7 +17,7 @@ static int may_create_in_sticky(struct nameidata *nd, const struct inode *inode)
 	const struct vfs_sysctl *ctl = &nd->vfs->sysctl;
 	mode_t mode = READ_ONCE(inode->i_mode), dir = nd->dir_mode;
 	uid_t uid = READ_ONCE(inode->i_uid);
-	int level;
+	int level = 1; // symlinks, which this call will not open anyway, and all else
 
 	if (!(dir & S_ISVTX))
 		return 0;
@@ -25,8 +25,6 @@ static int may_create_in_sticky(struct nameidata *nd, const struct inode *inode)
 		level = READ_ONCE(ctl->protected_regular);
 	else if (S_ISFIFO(mode))
 		level = READ_ONCE(ctl->protected_fifos);
-	else
-		return 0;
 	if (!level || uid == nd->dir_uid || uid == current_cred()->fsuid)
 		return 0;
 	return dir & S_IWOTH || (dir & S_IWGRP && level >= 2) ? -EACCES : 0;

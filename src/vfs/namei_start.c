@@ -35,15 +35,14 @@ int nd_jump_root(struct nameidata *nd)
 
 	if (unlikely(nd->flags & LOOKUP_BENEATH))
 		return -EXDEV;
-	if (unlikely(nd->flags & LOOKUP_NO_XDEV) && nd->path.mnt && nd->root.mnt &&
-	    nd->path.mnt != nd->root.mnt)
+	// An absolute name may begin anywhere. On the way a jump counts as leaving the mount also when the
+	// root has not been needed so far, as on Linux.
+	if (unlikely(nd->flags & LOOKUP_NO_XDEV) && nd->path.mnt && nd->path.mnt != nd->root.mnt)
 		return -EXDEV;
 	if (!nd->root.mnt) {
 		err = set_root(nd);
 		if (err)
 			return err;
-		if (unlikely(nd->flags & LOOKUP_NO_XDEV) && nd->path.mnt && nd->path.mnt != nd->root.mnt)
-			return -EXDEV;
 	}
 	if (nd->flags & LOOKUP_RCU) {
 		nd->path = nd->root;

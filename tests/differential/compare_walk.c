@@ -361,7 +361,14 @@ static void try_chdir(void)
 
 	make_path(path, sizeof(path));
 	EACH r[s] = sides[s]->chdir(path);
-	same("chdir", path, r[0], r[1]);
+	if (same("chdir", path, r[0], r[1]) && !r[0]) {
+		struct statx stx[2];
+
+		memset(stx, 0, sizeof(stx));
+		EACH r[s] = sides[s]->statx(AT_FDCWD, ".", 0, STATX_BASIC_STATS, &stx[s]);
+		if (same("statx after chdir", path, r[0], r[1]) && !r[0])
+			compare_found("chdir", path, stx);
+	}
 	if (!rnd(4))
 		sides_chdir_root();
 }
