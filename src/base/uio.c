@@ -122,9 +122,20 @@ void iov_iter_revert(struct iov_iter *i, size_t bytes)
 	i->iov_offset -= bytes;
 }
 
+/*
+ * A single memcpy of a megabyte makes libc go past the processor's caches, which costs nearly twice as much
+ * where the caller's buffer is in them, as it is in a loop of reads. Pieces stay below that border.
+ */
+#define COPY_PIECE (64u << 10)
+
 void iov_iter_copy_bytes(void *to, const void *from, size_t bytes)
 {
-	memcpy(to, from, bytes);
+	char *t = to;
+	const char *f = from;
+
+	for (; bytes > COPY_PIECE; bytes -= COPY_PIECE, t += COPY_PIECE, f += COPY_PIECE)
+		memcpy(t, f, COPY_PIECE);
+	memcpy(t, f, bytes);
 }
 
 size_t iov_iter_copy_out(const void *from, size_t bytes, struct iov_iter *i)
