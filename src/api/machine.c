@@ -37,6 +37,7 @@ static int drivers_init(struct shale *machine)
 }
 static void drivers_exit(struct shale *machine)
 {
+	disks_close_all(machine); // closing a disk is its driver's work
 	modules_exit(machine, MODULE_DRIVER);
 }
 static int fs_init(struct shale *machine)

@@ -146,6 +146,8 @@ void blk_set_upper_ops(struct shale *machine, const struct blk_upper_ops *ops);
 #define DISK_UNLOCKED    4u
 int disk_add(struct shale *machine, const char *name, const char *uri, unsigned flags) __must_check;
 int disk_remove(struct shale *machine, const char *name) __must_check;
+/* Closes every disk that is left, at the end of a machine: while the drivers are still there. */
+void disks_close_all(struct shale *machine);
 /*
  * Why the last disk_add (or start of a driver) of this machine failed, in words; "" when none did. Cut to
  * `size`.

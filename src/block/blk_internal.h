@@ -302,6 +302,5 @@ static inline struct blk_machine *blk_machine(const struct shale *machine)
 }
 
 /* registry.c */
-void registry_exit(struct shale *machine);
 
 #endif

@@ -67,7 +67,7 @@ void blk_exit(struct shale *machine)
 
 	if (!blk)
 		return;
-	registry_exit(machine);
+	disks_close_all(machine);
 	BUG_ON(!list_empty(&blk->drivers) || !list_empty(&blk->elevators));
 	bio_machine_exit(machine);
 	destroy_workqueue(blk->wq);

@@ -319,7 +319,7 @@ int disk_remove(struct shale *machine, const char *name)
 }
 
 /* The end of a machine: all disks that are left, open or not. */
-void registry_exit(struct shale *machine)
+void disks_close_all(struct shale *machine)
 {
 	struct blk_machine *blk = blk_machine(machine);
 
