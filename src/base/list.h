@@ -321,7 +321,7 @@ static inline void __hlist_del(struct hlist_node *node)
 	struct hlist_node *next = node->next;
 	struct hlist_node **pprev = node->pprev;
 
-	__list_store(*pprev, next);
+	__list_publish(*pprev, next);
 	if (next)
 		__list_store(next->pprev, pprev);
 }
@@ -352,7 +352,7 @@ static inline void hlist_add_head_rcu(struct hlist_node *node, struct hlist_head
 {
 	struct hlist_node *first = head->first;
 
-	node->next = first;
+	__list_publish(node->next, first); /* a reader may stand on it from the chain that it was in before */
 	__list_store(node->pprev, &head->first);
 	__list_publish(head->first, node);
 	if (first)

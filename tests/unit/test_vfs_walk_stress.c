@@ -6,8 +6,6 @@
 #include <sys/mount.h>
 #include <time.h>
 
-#define FANOUT 4
-
 struct stress {
 	struct synth s;
 	unsigned stop, failures;
@@ -38,7 +36,8 @@ static void walk_once(struct stress *st, struct shale_task *task, u64 *state)
 	u64 want;
 	long res;
 
-	synth_random_path(state, FANOUT, path, &want);
+	// A small tree, walked often, or one that does not fit into the machine's memory.
+	synth_random_path(state, synth_random(state) % 2 ? 4 : 10, path, &want);
 	if (synth_random(state) % 8 == 0) {
 		res = shale_open(task, path, O_PATH, 0);
 		if (res >= 0) {
@@ -77,7 +76,7 @@ static void shrink_once(struct stress *st, u64 *state)
 	char name[256];
 	u64 ino;
 
-	synth_random_path(state, FANOUT, name, &ino);
+	synth_random_path(state, 4, name, &ino);
 	current_enter(st->s.machine, NULL, &saved);
 	if (!user_path_at(AT_FDCWD, name, 0, &path)) {
 		if (path.dentry->d_parent != path.dentry)

@@ -137,7 +137,7 @@ static inline void synth_start(struct synth *s, unsigned threads, u64 seed)
 
 	options.threads = threads;
 	options.seed = seed;
-	options.memory_limit = 64 << 20;
+	options.memory_limit = 8 << 20;
 	assert_int_equal(shale_new(&options, &s->machine), 0);
 	current_enter(s->machine, NULL, &saved);
 	assert_int_equal(register_filesystem(s->machine, &synth_type), 0);
