@@ -172,7 +172,7 @@ static struct shale *start(struct test_machine *t)
 
 static void stop(struct test_machine *t)
 {
-	registry_exit(t->machine);
+	disks_close_all(t->machine);
 	for (unsigned i = 0; i < ARRAY_SIZE(drivers); i++)
 		blk_driver_unregister(t->machine, &drivers[i]);
 	assert_int_equal(seen.opened, seen.closed);
