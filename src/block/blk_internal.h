@@ -301,6 +301,4 @@ static inline struct blk_machine *blk_machine(const struct shale *machine)
 	return machine->blk;
 }
 
-/* registry.c */
-
 #endif
