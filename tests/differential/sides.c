@@ -87,8 +87,14 @@ static void start_kernel(const char *image, const char *extra)
 	char top[] = "/tmp/shale-diff.XXXXXX";
 
 	/* A mount namespace of our own: the mounts, and their loop devices, go when the process does. */
-	must(!unshare(CLONE_NEWNS) && !mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL), "unshare");
+	must(!unshare(CLONE_NEWNS), "unshare");
 	must(mkdtemp(top) != NULL, top);
+	if (mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL)) {
+		/* EINVAL: in a chroot, / is no mount. Then a private one is made for what follows. */
+		must(errno == EINVAL && !mount(top, top, NULL, MS_BIND, NULL) &&
+			     !mount(NULL, top, NULL, MS_PRIVATE, NULL),
+		     "private mount");
+	}
 	run("mount -o ro,loop '%s' '%s'", image, top);
 	if (extra)
 		run("mount -o ro,loop '%s' '%s/mnt'", extra, top);
