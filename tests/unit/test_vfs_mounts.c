@@ -1,5 +1,5 @@
-// Proves V1, V2, V3, N4, N6: types and their names, options and errors in words, super blocks found again or made, mounts that are
-// stacked, bound, changed and taken apart, and what stands in their way.
+// Proves V1, V2, V3, N4, N6: types and their names, options and errors in words, super blocks found again or
+// made, mounts that are stacked, bound, changed and taken apart, and what stands in their way.
 #include "vfs_synthfs.h"
 
 #include <fcntl.h>
@@ -152,7 +152,8 @@ static void flags_of_mounts(void **unused)
 	assert_int_equal(mount_at("/ro", "ramfs", 0, NULL), 0);
 	assert_int_equal(shale_mkdir(s.task, "/ro/a", 0755), 0);
 	assert_int_equal(shale_symlink(s.task, "a", "/ro/link"), 0);
-	assert_int_equal(mount_at("/ro", NULL, MS_REMOUNT | MS_BIND | MS_RDONLY | 256 /* MS_NOSYMFOLLOW */, NULL), 0);
+	assert_int_equal(
+		mount_at("/ro", NULL, MS_REMOUNT | MS_BIND | MS_RDONLY | 256 /* MS_NOSYMFOLLOW */, NULL), 0);
 	assert_int_equal(shale_mkdir(s.task, "/ro/a", 0755), -EEXIST); // before EROFS
 	assert_int_equal(shale_mkdir(s.task, "/ro/b", 0755), -EROFS);
 	assert_int_equal(shale_rmdir(s.task, "/ro/a"), -EROFS);
@@ -273,10 +274,12 @@ static void out_of_memory(void **unused)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(types),	     cmocka_unit_test(errors_in_words), cmocka_unit_test(stacked),
-		cmocka_unit_test(umount_refused),    cmocka_unit_test(detached),	cmocka_unit_test(bound),
-		cmocka_unit_test(flags_of_mounts),   cmocka_unit_test(who_may),	cmocka_unit_test(namespaces),
-		cmocka_unit_test(roots),	     cmocka_unit_test(out_of_memory),
+		cmocka_unit_test(types),           cmocka_unit_test(errors_in_words),
+		cmocka_unit_test(stacked),         cmocka_unit_test(umount_refused),
+		cmocka_unit_test(detached),        cmocka_unit_test(bound),
+		cmocka_unit_test(flags_of_mounts), cmocka_unit_test(who_may),
+		cmocka_unit_test(namespaces),      cmocka_unit_test(roots),
+		cmocka_unit_test(out_of_memory),
 	};
 
 	return cmocka_run_group_tests(tests, setup, teardown);
