@@ -43,11 +43,10 @@ static __always_inline int walk_to_end(struct nameidata *nd, unsigned flags)
 	const char *text = nd->name;
 	int err;
 
-	if (likely((flags & mode) == LOOKUP_RCU && *text == '/' && !nd->state)) {
-		start_at_root_rcu(nd, flags);
-		do
+	if (likely((flags & mode) == LOOKUP_RCU && !nd->state && *text && (*text == '/' || nd->dfd == AT_FDCWD))) {
+		start_rcu(nd, flags, *text == '/');
+		while (*text == '/')
 			text++;
-		while (unlikely(*text == '/'));
 		if (likely(*text)) {
 			text = walk_down_rcu(nd, text);
 			err = likely(!text) ? walk_last_rcu(nd) : 1;

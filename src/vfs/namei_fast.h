@@ -1,4 +1,4 @@
-// The walk in its most common form, in one piece: absolute, lock-free, over directories that are in the cache
+// The walk in its most common form, in one piece: from the root or the current directory, lock-free, over directories that are in the cache
 // and that everybody may search, to a name that is in the cache too. Whatever else it meets it leaves, with
 // the walk's state whole, to the general loop (link_path_walk), which takes the same steps.
 #pragma once
@@ -19,11 +19,12 @@ static __always_inline bool may_lookup_all(const struct inode *inode)
 	       !READ_ONCE(inode->i_acl);
 }
 
-// Starts at the task's root, lock-free.
-static __always_inline void start_at_root_rcu(struct nameidata *nd, unsigned flags)
+// Starts at the task's root or current directory, lock-free.
+static __always_inline void start_rcu(struct nameidata *nd, unsigned flags, bool at_root)
 {
 	struct fs_struct *fs = current_fs();
-	struct path root;
+	const struct path *from = at_root ? &fs->root : &fs->pwd;
+	struct path path;
 	unsigned seq;
 
 	rcu_read_lock();
@@ -32,12 +33,15 @@ static __always_inline void start_at_root_rcu(struct nameidata *nd, unsigned fla
 	nd->m_seq = read_seqbegin(&nd->vfs->mounts.mount_lock);
 	do {
 		seq = read_seqcount_begin(&fs->seq);
-		path_load(&root, &fs->root);
-		nd->inode = rcu_dereference(root.dentry->d_inode);
-		nd->seq = read_seqcount_begin(&root.dentry->d_seq);
+		path_load(&path, from);
+		nd->inode = rcu_dereference(path.dentry->d_inode);
+		nd->seq = read_seqcount_begin(&path.dentry->d_seq);
 	} while (read_seqcount_retry(&fs->seq, seq));
-	nd->path = nd->root = root;
-	nd->root_seq = nd->seq;
+	nd->path = path;
+	if (at_root) {
+		nd->root = path;
+		nd->root_seq = nd->seq;
+	}
 }
 
 // Down over directories that are in the cache, as long as nothing is special: the same steps as in
