@@ -6,11 +6,32 @@
 #include "iomap/iomap.h"
 #include "fs/ext4/ext4_internal.h"
 
+/*
+ * A run of blocks often goes on over the border of an indirect block, where one look at the map ends: the
+ * answer goes on as long as the blocks follow each other, as it does on Linux for what its cache of extents
+ * has seen.
+ */
+static int ind_map_run(struct inode *inode, struct ext4_map *map)
+{
+	u32 want = map->len;
+	int err = ext4_ind_map(inode, map);
+
+	while (!err && map->mapped && map->len < want) {
+		struct ext4_map next = {.lblk = map->lblk + map->len, .len = want - map->len};
+
+		/* What lies behind the run is another answer's: its errors are told there. */
+		if (ext4_ind_map(inode, &next) || !next.mapped || next.pblk != map->pblk + map->len)
+			break;
+		map->len += next.len;
+	}
+	return err;
+}
+
 int ext4_map_blocks(struct inode *inode, struct ext4_map *map)
 {
 	if (EXT4_I(inode)->i_flags & EXT4_EXTENTS_FL)
 		return ext4_ext_map(inode, map);
-	return ext4_ind_map(inode, map);
+	return ind_map_run(inode, map);
 }
 
 static int ext4_iomap_begin(struct inode *inode, u64 pos, u64 length, unsigned flags, struct iomap *iomap,
