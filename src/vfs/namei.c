@@ -43,7 +43,8 @@ static __always_inline int walk_to_end(struct nameidata *nd, unsigned flags)
 	const char *text = nd->name;
 	int err;
 
-	if (likely((flags & mode) == LOOKUP_RCU && !nd->state && *text && (*text == '/' || nd->dfd == AT_FDCWD))) {
+	if (likely((flags & mode) == LOOKUP_RCU && !nd->state && *text &&
+		   (*text == '/' || nd->dfd == AT_FDCWD))) {
 		start_rcu(nd, flags, *text == '/');
 		while (*text == '/')
 			text++;

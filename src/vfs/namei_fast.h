@@ -1,6 +1,7 @@
-// The walk in its most common form, in one piece: from the root or the current directory, lock-free, over directories that are in the cache
-// and that everybody may search, to a name that is in the cache too. Whatever else it meets it leaves, with
-// the walk's state whole, to the general loop (link_path_walk), which takes the same steps.
+// The walk in its most common form, in one piece: from the root or the current directory, lock-free, over
+// directories that are in the cache and that everybody may search, to a name that is in the cache too.
+// Whatever else it meets it leaves, with the walk's state whole, to the general loop (link_path_walk), which
+// takes the same steps.
 #pragma once
 
 #include "vfs/fs.h"

@@ -140,14 +140,17 @@ static int gather_dots(struct gather *g, const struct ext4_htree_path *path)
 {
 	const struct ext4_dir_entry_2 *dot = path->frames[0].bh->b_data;
 	const struct ext4_dir_entry_2 *dotdot = (const void *)((const u8 *)dot + EXT4_DIR_REC_LEN(1));
+	const struct ext4_sb_info *sbi = EXT4_SB(g->dir->i_sb);
 	struct shale *machine = g->dir->i_sb->s_machine;
 	const struct ext4_hash first = {0, 0}, second = {2, 0};
 	int err = 0;
 
 	if (g->from.hash == 0 && g->from.minor == 0)
-		err = add_name(machine, g->d, &first, le32_to_cpu(dot->inode), ".", 1, DT_DIR);
+		err = add_name(machine, g->d, &first, le32_to_cpu(dot->inode), ".", 1,
+			       ext4_dirent_type(sbi, dot));
 	if (!err && (g->from.hash < 2 || (g->from.hash == 2 && g->from.minor == 0)))
-		err = add_name(machine, g->d, &second, le32_to_cpu(dotdot->inode), "..", 2, DT_DIR);
+		err = add_name(machine, g->d, &second, le32_to_cpu(dotdot->inode), "..", 2,
+			       ext4_dirent_type(sbi, dotdot));
 	return err;
 }
 

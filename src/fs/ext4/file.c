@@ -106,6 +106,7 @@ const struct inode_operations ext4_file_inode_operations = {
 };
 
 const struct file_operations ext4_file_operations = {
+	.fop_flags = FOP_BUFFERED_READ,
 	.open = file_open,
 	.llseek = ext4_llseek,
 	.read_iter = ext4_file_read_iter,
