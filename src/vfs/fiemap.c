@@ -7,9 +7,16 @@
 #include <errno.h>
 #include <linux/fiemap.h>
 
-#define SET_UNKNOWN_FLAGS      FIEMAP_EXTENT_DELALLOC
-#define SET_NO_UNMOUNTED_FLAGS FIEMAP_EXTENT_DATA_ENCRYPTED
-#define SET_NOT_ALIGNED_FLAGS  (FIEMAP_EXTENT_DATA_TAIL | FIEMAP_EXTENT_DATA_INLINE)
+// What a flag says besides itself (fiemap documentation): delayed data has no place yet, encrypted data
+// cannot be read off the device, and data packed into metadata is not aligned to blocks.
+static const struct {
+	u32 flag, implies;
+} implied[] = {
+	{FIEMAP_EXTENT_DELALLOC, FIEMAP_EXTENT_UNKNOWN},
+	{FIEMAP_EXTENT_DATA_ENCRYPTED, FIEMAP_EXTENT_ENCODED},
+	{FIEMAP_EXTENT_DATA_TAIL, FIEMAP_EXTENT_NOT_ALIGNED},
+	{FIEMAP_EXTENT_DATA_INLINE, FIEMAP_EXTENT_NOT_ALIGNED},
+};
 
 int fiemap_fill_next_extent(struct fiemap_extent_info *fi, u64 logical, u64 phys, u64 len, u32 flags)
 {
@@ -21,12 +28,9 @@ int fiemap_fill_next_extent(struct fiemap_extent_info *fi, u64 logical, u64 phys
 	}
 	if (fi->fi_extents_mapped >= fi->fi_extents_max)
 		return 1;
-	if (flags & SET_UNKNOWN_FLAGS)
-		flags |= FIEMAP_EXTENT_UNKNOWN;
-	if (flags & SET_NO_UNMOUNTED_FLAGS)
-		flags |= FIEMAP_EXTENT_ENCODED;
-	if (flags & SET_NOT_ALIGNED_FLAGS)
-		flags |= FIEMAP_EXTENT_NOT_ALIGNED;
+	for (size_t i = 0; i < ARRAY_SIZE(implied); i++)
+		if (flags & implied[i].flag)
+			flags |= implied[i].implies;
 	dest[fi->fi_extents_mapped++] = (struct fiemap_extent){
 		.fe_logical = logical,
 		.fe_physical = phys,
