@@ -4,6 +4,7 @@
 #include "base/counter.h"
 #include "vfs/dcache_internal.h"
 #include "vfs/mount.h"
+#include "vfs/task.h"
 #include "vfs/vfs_internal.h"
 
 // mnt_state
@@ -105,8 +106,13 @@ int vfs_create_mount(struct dentry *root, const char *devname, u32 flags, struct
 int mnt_make_readonly(struct mount *mnt); // mount_lock held; -EBUSY
 
 // namespace.c. namespace_sem exclusive where a tree changes.
-struct fs_struct;
-struct fs_struct *current_fs(void); // the task's, or where no task acts, the machine's own
+// The task's, or where no task acts, the machine's own.
+static __always_inline struct fs_struct *current_fs(void)
+{
+	struct task *task = current->task;
+
+	return likely(task && task->fs) ? task->fs : current->machine->vfs->init_fs;
+}
 struct mnt_namespace *current_ns(void);
 static inline bool check_mnt(const struct mount *mnt)
 {

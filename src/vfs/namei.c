@@ -6,14 +6,24 @@
 #include <errno.h>
 #include <string.h>
 
-// What every name must be before it is walked. The whole text is looked at, as the kernel does by copying it.
-int check_name(const char *name, unsigned flags)
+static bool name_too_long(const char *name)
+{
+	return strnlen(name, PATH_MAX_) == PATH_MAX_;
+}
+
+static __always_inline int check_name_start(const char *name, unsigned flags)
 {
 	if (unlikely(!name))
 		return -EFAULT;
-	if (unlikely(!*name))
-		return flags & LOOKUP_EMPTY ? 0 : -ENOENT;
-	return unlikely(strnlen(name, PATH_MAX_) == PATH_MAX_) ? -ENAMETOOLONG : 0;
+	return likely(*name) || flags & LOOKUP_EMPTY ? 0 : -ENOENT;
+}
+
+// What every name must be before it is walked. The whole text is looked at, as the kernel does by copying it.
+int check_name(const char *name, unsigned flags)
+{
+	int err = check_name_start(name, flags);
+
+	return !err && unlikely(name_too_long(name)) ? -ENAMETOOLONG : err;
 }
 
 // From `text` on (NULL: the last component is in nd already): the rest of the way, symlinks at its end
@@ -51,14 +61,19 @@ static __always_inline int walk_to_end(struct nameidata *nd, unsigned flags)
 		if (likely(*text)) {
 			text = walk_down_rcu(nd, text);
 			err = likely(!text) ? walk_last_rcu(nd) : 1;
-			if (likely(err <= 0))
+			// The end of the name is known now; its length is judged before any other answer.
+			if (likely(err <= 0) && likely(nd->last.name + nd->last.len - nd->name < PATH_MAX_))
 				return err;
 		}
 	} else {
+		if (unlikely(name_too_long(nd->name)))
+			return -ENAMETOOLONG;
 		err = path_init(nd, flags, &text);
 		if (err)
 			return err;
 	}
+	if (unlikely(name_too_long(nd->name)))
+		return -ENAMETOOLONG;
 	return walk_rest(nd, text);
 }
 
@@ -193,7 +208,7 @@ static int end_referenced(struct nameidata *nd, walk_end_fn end, void *arg)
 int lookup_then(int dfd, const char *name, unsigned lookup_flags, walk_end_fn end, void *arg)
 {
 	struct nameidata nd;
-	int err = check_name(name, lookup_flags);
+	int err = check_name_start(name, lookup_flags);
 
 	if (unlikely(err))
 		return err;

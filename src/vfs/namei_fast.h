@@ -53,23 +53,23 @@ static __always_inline const char *walk_down_rcu(struct nameidata *nd, const cha
 	const u32 special = DCACHE_ENTRY_TYPE | DCACHE_NEED_AUTOMOUNT | DCACHE_MANAGE_TRANSIT |
 			    DCACHE_OP_REVALIDATE | DCACHE_OP_HASH | DCACHE_OP_COMPARE;
 	const struct dcache *dc = &nd->vfs->dcache;
-	struct dentry *parent = nd->path.dentry, *dentry;
-	struct inode *inode = nd->inode;
+	struct path path = nd->path, next = path;
+	struct inode *inode = nd->inode, *next_inode;
 	unsigned seq = nd->seq, next_seq;
-	struct vfsmount *mnt;
+	const char *rest;
 	struct qstr last;
-	const char *next;
 	u64 words[2];
+	u32 flags;
 
-	if (unlikely(READ_ONCE(parent->d_flags) & (DCACHE_OP_HASH | DCACHE_OP_COMPARE)))
+	if (unlikely(READ_ONCE(path.dentry->d_flags) & (DCACHE_OP_HASH | DCACHE_OP_COMPARE)))
 		return name;
 	for (;;) {
 		if (unlikely(!may_lookup_all(inode)) || unlikely(name[0] == '.'))
 			break;
-		last.hash_len = hash_name_words(parent, name, words);
+		last.hash_len = hash_name_words(path.dentry, name, words);
 		last.name = name;
-		next = name + last.len;
-		if (!*next) {
+		rest = name + last.len;
+		if (!*rest) {
 			nd->last = last;
 			nd->last_words[0] = words[0];
 			nd->last_words[1] = words[1];
@@ -81,36 +81,35 @@ static __always_inline const char *walk_down_rcu(struct nameidata *nd, const cha
 			name = NULL;
 			break;
 		}
-		while (*++next == '/')
+		while (*++rest == '/')
 			;
-		if (unlikely(!*next))
+		if (unlikely(!*rest))
 			break;
-		dentry = __d_lookup_rcu_plain(dc, parent, &last, words, &next_seq);
-		if (unlikely(!dentry) || read_seqcount_retry(&parent->d_seq, seq) ||
-		    unlikely((READ_ONCE(dentry->d_flags) & special) != DCACHE_DIRECTORY_TYPE))
+		next.dentry = __d_lookup_rcu_plain(dc, path.dentry, &last, words, &next_seq);
+		if (unlikely(!next.dentry) || read_seqcount_retry(&path.dentry->d_seq, seq))
 			break;
-		mnt = nd->path.mnt;
-		if (unlikely(READ_ONCE(dentry->d_flags) & DCACHE_MOUNTED)) {
-			struct path path = {.mnt = mnt, .dentry = dentry};
-
+		flags = READ_ONCE(next.dentry->d_flags);
+		if (unlikely((flags & special) != DCACHE_DIRECTORY_TYPE))
+			break;
+		if (unlikely(flags & DCACHE_MOUNTED)) {
 			nd->next_seq = next_seq;
-			if (!__follow_mount_rcu(nd, &path) ||
-			    (READ_ONCE(path.dentry->d_flags) & special) != DCACHE_DIRECTORY_TYPE)
+			if (!__follow_mount_rcu(nd, &next) ||
+			    (READ_ONCE(next.dentry->d_flags) & special) != DCACHE_DIRECTORY_TYPE)
 				break;
-			mnt = path.mnt;
-			dentry = path.dentry;
 			next_seq = nd->next_seq;
 		}
-		inode = smp_load_acquire(&dentry->d_inode);
+		next_inode = rcu_dereference(next.dentry->d_inode);
 		// Before anything is read from that inode: it was the dentry's, and a directory.
-		if (read_seqcount_retry(&dentry->d_seq, next_seq))
+		if (read_seqcount_retry(&next.dentry->d_seq, next_seq))
 			break;
-		nd->path.mnt = mnt;
-		nd->path.dentry = parent = dentry;
-		nd->inode = inode;
-		nd->seq = seq = next_seq;
-		name = next;
+		path = next;
+		inode = next_inode;
+		seq = next_seq;
+		name = rest;
 	}
+	nd->path = path;
+	nd->inode = inode;
+	nd->seq = seq;
 	return name;
 }
 

@@ -19,13 +19,6 @@
 #include <errno.h>
 #include <sys/mount.h>
 
-struct fs_struct *current_fs(void)
-{
-	struct task *task = current->task;
-
-	return task && task->fs ? task->fs : current->machine->vfs->init_fs;
-}
-
 struct mnt_namespace *current_ns(void)
 {
 	struct task *task = current->task;

@@ -204,10 +204,43 @@ static void single_repeats(void **unused)
 	assert_true(run_single(6) != first);
 }
 
+// Allocations fail here and there: a walk then says so, or does without.
+static void walk_without_memory(void **unused)
+{
+	struct stress st = {.seed = 1};
+	u64 state = 3, want, refused;
+	unsigned short_of_memory = 0;
+
+	synth_start(&st.s, 0, 1);
+	alloc_fail_set(st.s.machine, ALLOC_FAIL_RANDOM, 7, 11);
+	for (unsigned i = 0; i < 20000; i++) {
+		struct stat attr = {0};
+		char path[256];
+		int res;
+
+		synth_random_path(&state, 4, path, &want);
+		res = shale_stat(st.s.task, path, &attr);
+		if (res == -ENOMEM)
+			short_of_memory++;
+		else if (res != (want ? 0 : -ENOENT) || (want && attr.st_ino != want))
+			fail_walk(&st, path, res, attr.st_ino, want);
+		churn_once(st.s.task, &state);
+		if (i % 16 == 0)
+			shale_drop_caches(st.s.machine);
+	}
+	refused = alloc_fail_injected(st.s.machine);
+	alloc_fail_clear(st.s.machine);
+	assert_int_equal(st.failures, 0);
+	assert_true(refused > 100);
+	assert_true(short_of_memory > 10);
+	synth_stop(&st.s);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(single_repeats),
+		cmocka_unit_test(walk_without_memory),
 		cmocka_unit_test(walk_under_reclaim),
 	};
 
