@@ -40,7 +40,8 @@ void bench_kernel_umount(void)
 
 	if (!*kernel_mount)
 		return;
-	snprintf(command, sizeof(command), "cd / && umount '%s' && rmdir '%s'", kernel_mount, kernel_mount);
+	snprintf(command, sizeof(command), "cd / && umount -l '%s' && rmdir '%s'", kernel_mount,
+		 kernel_mount);
 	*kernel_mount = 0;
 	run(command, 0);
 }

@@ -147,29 +147,34 @@ static void compare_holes(const char *path, const long fd[2], off_t size)
 	same("SEEK_END", path, r[0], r[1]);
 }
 
+#define EXTENTS 600
+
 static void compare_extents(const char *path, const long fd[2])
 {
-	static struct {
-		struct fiemap map;
-		struct fiemap_extent extents[600];
-	} f[2];
+	static char room[2][sizeof(struct fiemap) + EXTENTS * sizeof(struct fiemap_extent)]
+		__attribute__((aligned(8)));
+	const struct fiemap_extent *e[2];
+	struct fiemap *f[2];
 	long r[2];
 
-	memset(f, 0, sizeof(f));
+	memset(room, 0, sizeof(room));
 	EACH
 	{
-		f[s].map.fm_length = FIEMAP_MAX_OFFSET;
-		f[s].map.fm_extent_count = 600;
-		r[s] = sides[s]->ioctl((int)fd[s], FS_IOC_FIEMAP, &f[s]);
+		f[s] = (struct fiemap *)room[s];
+		f[s]->fm_length = FIEMAP_MAX_OFFSET;
+		f[s]->fm_extent_count = EXTENTS;
+		r[s] = sides[s]->ioctl((int)fd[s], FS_IOC_FIEMAP, f[s]);
+		e[s] = f[s]->fm_extents;
 	}
 	if (!same("fiemap", path, r[0], r[1]) || r[0])
 		return;
-	same("fiemap, extents", path, f[0].map.fm_mapped_extents, f[1].map.fm_mapped_extents);
-	for (unsigned i = 0; i < f[0].map.fm_mapped_extents; i++) {
-		if (!same("extent's offset", path, f[0].extents[i].fe_logical, f[1].extents[i].fe_logical) ||
-		    !same("extent's place", path, f[0].extents[i].fe_physical, f[1].extents[i].fe_physical) ||
-		    !same("extent's length", path, f[0].extents[i].fe_length, f[1].extents[i].fe_length) ||
-		    !same("extent's flags", path, f[0].extents[i].fe_flags, f[1].extents[i].fe_flags))
+	if (!same("fiemap, extents", path, f[0]->fm_mapped_extents, f[1]->fm_mapped_extents))
+		return;
+	for (unsigned i = 0; i < f[0]->fm_mapped_extents; i++) {
+		if (!same("extent's offset", path, (long)e[0][i].fe_logical, (long)e[1][i].fe_logical) ||
+		    !same("extent's place", path, (long)e[0][i].fe_physical, (long)e[1][i].fe_physical) ||
+		    !same("extent's length", path, (long)e[0][i].fe_length, (long)e[1][i].fe_length) ||
+		    !same("extent's flags", path, e[0][i].fe_flags, e[1][i].fe_flags))
 			break;
 	}
 }
