@@ -146,12 +146,13 @@ ssize_t posix_acl_to_xattr(const struct posix_acl *acl, void *buffer, size_t siz
 {
 	size_t need = sizeof(struct acl_xattr_header) + acl->a_count * sizeof(struct acl_xattr_entry);
 	struct acl_xattr_header *header = buffer;
-	struct acl_xattr_entry *entry = (void *)(header + 1);
+	struct acl_xattr_entry *entry;
 
 	if (!buffer || !size)
 		return (ssize_t)need;
 	if (size < need)
 		return -ERANGE;
+	entry = (void *)(header + 1);
 	header->version = cpu_to_le32(ACL_XATTR_VERSION);
 	for (unsigned i = 0; i < acl->a_count; i++, entry++) {
 		const struct posix_acl_entry *e = &acl->a_entries[i];

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * usage: count_calls IMAGE CALL N
- * Mounts an ext4 image and makes a call on cached names N times, for tests/bench/instructions to count. CALL: stat, missing, open.
+ * Mounts an ext4 image and makes a call on cached names N times, for tests/bench/instructions to count. CALL:
+ * stat, missing, open.
  */
 #include <shale/shale.h>
 
@@ -36,7 +37,7 @@ int main(int argc, char **argv)
 {
 	struct shale_task *task;
 	struct shale *machine;
-	int (*once)(struct shale_task *task);
+	int (*once)(struct shale_task * task);
 	int failed;
 
 	if (argc != 4)
@@ -44,7 +45,8 @@ int main(int argc, char **argv)
 	once = !strcmp(argv[2], "stat") ? stat_once : !strcmp(argv[2], "missing") ? missing_once : open_once;
 	failed = shale_new(NULL, &machine) || shale_task_new(machine, NULL, &task) ||
 		 shale_disk_add(machine, "image", argv[1], SHALE_DISK_READ_ONLY) ||
-		 shale_mount(task, "/dev/image", "/mnt", "ext4", 1 /* MS_RDONLY */, NULL) || shale_chdir(task, "/mnt");
+		 shale_mount(task, "/dev/image", "/mnt", "ext4", 1 /* MS_RDONLY */, NULL) ||
+		 shale_chdir(task, "/mnt");
 	for (int i = atoi(argv[3]); i && !failed; i--)
 		failed = once(task);
 	if (failed)
