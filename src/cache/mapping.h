@@ -58,9 +58,10 @@ struct address_space {
 	void *host;                          // the provider's
 	// Traces of folios that reclaim took (workingset.c): how many entries of i_pages are such, where the
 	// sweep of old ones goes on; under i_pages.xa_lock. shadow_list: on the machine's list of mappings
-	// that have some, under its shadow_lock.
+	// that have some, under its shadow_lock; shadow_listed: that it is, under xa_lock.
 	unsigned long nrshadows, shadow_cursor;
-	struct list_head shadow_list;
+	* / struct list_head shadow_list;
+	bool shadow_listed;
 };
 
 // Sets up an empty mapping: folios of one page only, blkbits of a page; change min_order, max_order, blkbits

@@ -56,7 +56,8 @@ void workingset_add_shadows(struct address_space *mapping, long nr)
 		return;
 	mapping->nrshadows += nr;
 	atomic64_add(nr, &cache->nr_shadows);
-	if (nr > 0 && list_empty(&mapping->shadow_list)) {
+	if (nr > 0 && !mapping->shadow_listed) {
+		mapping->shadow_listed = true;
 		scoped_spin_lock(&cache->shadow_lock);
 		list_add_tail(&mapping->shadow_list, &cache->shadow_mappings);
 	}
