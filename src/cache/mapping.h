@@ -60,7 +60,7 @@ struct address_space {
 	// sweep of old ones goes on; under i_pages.xa_lock. shadow_list: on the machine's list of mappings
 	// that have some, under its shadow_lock; shadow_listed: that it is, under xa_lock.
 	unsigned long nrshadows, shadow_cursor;
-	* / struct list_head shadow_list;
+	struct list_head shadow_list;
 	bool shadow_listed;
 };
 
