@@ -1,0 +1,114 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Images: one machine for the whole run, a disk in it for each image that is named, attached for reading only, and a task for each whose root is
+ * the root of the image, so that symlinks and dot-dots stay inside.
+ */
+#include "tool.h"
+
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mount.h>
+#include <sys/sysmacros.h>
+
+extern bool option_unlocked;
+
+static struct shale *machine;
+static struct shale_task *root_task;
+static struct image **images;
+static size_t image_count;
+
+struct shale *tool_machine(void)
+{
+	struct shale_options options = SHALE_OPTIONS_INIT;
+	int err;
+
+	if (machine)
+		return machine;
+	err = shale_new(&options, &machine);
+	if (!err)
+		err = shale_task_new(machine, NULL, &root_task);
+	if (err) {
+		tool_error("starting the machine", err);
+		exit(TOOL_FAILED);
+	}
+	return machine;
+}
+
+struct shale_task *tool_root_task(void)
+{
+	tool_machine();
+	return root_task;
+}
+
+/* The library's words for what failed, or those of the errno. */
+static void told(const char *disk, ssize_t (*words)(struct shale *, char *, size_t), int err)
+{
+	char text[512] = "";
+
+	if (words(tool_machine(), text, sizeof(text)) > 0)
+		tool_error_text(disk, text);
+	else
+		tool_error(disk, err);
+}
+
+struct image *image_attach(const char *disk)
+{
+	unsigned flags = SHALE_DISK_READ_ONLY | (option_unlocked ? SHALE_DISK_UNLOCKED : 0);
+	struct image *image;
+	int err;
+
+	for (size_t i = 0; i < image_count; i++)
+		if (!strcmp(images[i]->disk, disk))
+			return images[i];
+	image = tool_alloc(sizeof(*image));
+	image->disk = disk;
+	snprintf(image->device, sizeof(image->device), "/dev/d%zu", image_count);
+	err = shale_disk_add(tool_machine(), image->device + 5, disk, flags);
+	if (err) {
+		told(disk, shale_disk_error, err);
+		free(image);
+		return NULL;
+	}
+	images = tool_realloc(images, (image_count + 1) * sizeof(*images));
+	images[image_count++] = image;
+	return image;
+}
+
+struct image *image_open(const char *disk)
+{
+	struct image *image = image_attach(disk);
+	char mount_point[48];
+	int err;
+
+	if (!image || image->task)
+		return image;
+	snprintf(mount_point, sizeof(mount_point), "/mnt/%s", image->device + 5);
+	err = shale_mkdir(root_task, mount_point, 0755);
+	if (!err || err == -EEXIST)
+		err = shale_mount(root_task, image->device, mount_point, "ext4", MS_RDONLY, NULL);
+	if (err) {
+		told(disk, shale_mount_error, err);
+		return NULL;
+	}
+	err = shale_task_new(machine, NULL, &image->task);
+	if (!err)
+		err = shale_chroot(image->task, mount_point);
+	if (!err)
+		err = shale_chdir(image->task, "/");
+	if (err) {
+		tool_error(disk, err);
+		return NULL;
+	}
+	return image;
+}
+
+void images_close(void)
+{
+	if (!machine)
+		return;
+	for (size_t i = 0; i < image_count; i++)
+		shale_task_free(images[i]->task);
+	shale_task_free(root_task);
+	(void)shale_free(machine);
+	machine = NULL;
+}

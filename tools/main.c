@@ -1,0 +1,83 @@
+/* SPDX-License-Identifier: MIT */
+/* shale [-C DIR] VERB ...: finds the verb and runs it. */
+#include "tool.h"
+
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include <shale/version.h>
+
+const struct verb verbs[] = {
+	{"cat", verb_cat, "write files to standard output"},
+	{"cp", verb_cp, "copy files out"},
+	{"df", verb_df, "show how full a file system is"},
+	{"du", verb_du, "sum up the space that files take"},
+	{"find", verb_find, "look for files"},
+	{"info", verb_info, "show features, geometry and journal"},
+	{"ls", verb_ls, "list directories"},
+	{"readlink", verb_readlink, "print what a symbolic link holds"},
+	{"stat", verb_stat, "show what an inode says"},
+	{"tar", verb_tar, "write a tree as a tar stream"},
+	{"tree", verb_tree, "show a directory tree"},
+	{NULL, NULL, NULL},
+};
+
+static void usage(FILE *out)
+{
+	fprintf(out, "Usage: shale [-C DIR] VERB [OPTION...] PLACE...\n"
+		     "Reads ext2, ext3 and ext4 images without mounting them. A place is DISK:/PATH.\n\n");
+	for (const struct verb *v = verbs; v->name; v++)
+		fprintf(out, "  %-10s %s\n", v->name, v->summary);
+	fprintf(out, "\n`shale VERB --help' tells its options; see also shale(1).\n");
+}
+
+static int run_verb(int argc, char **argv)
+{
+	int status;
+
+	for (const struct verb *v = verbs; v->name; v++) {
+		if (strcmp(v->name, argv[0]))
+			continue;
+		tool_verb = v->name;
+		status = v->run(argc, argv);
+		images_close();
+		if (fflush(stdout) || ferror(stdout)) {
+			if (errno != EPIPE)
+				tool_error("standard output", errno);
+			return TOOL_FAILED;
+		}
+		return status ? status : tool_status();
+	}
+	fprintf(stderr, "shale: no verb \"%s\" (see shale --help)\n", argv[0]);
+	return TOOL_USAGE;
+}
+
+int main(int argc, char **argv)
+{
+	int at = 1;
+
+	for (; at < argc && argv[at][0] == '-'; at++) {
+		if (!strcmp(argv[at], "--help")) {
+			usage(stdout);
+			return 0;
+		}
+		if (!strcmp(argv[at], "--version")) {
+			printf("shale %s\n", SHALE_VERSION);
+			return 0;
+		}
+		if (strcmp(argv[at], "-C") || at + 1 == argc) {
+			usage(stderr);
+			return TOOL_USAGE;
+		}
+		if (chdir(argv[++at])) {
+			fprintf(stderr, "shale: %s: %s\n", argv[at], strerror(errno));
+			return TOOL_FAILED;
+		}
+	}
+	if (at == argc) {
+		usage(stderr);
+		return TOOL_USAGE;
+	}
+	return run_verb(argc - at, argv + at);
+}
