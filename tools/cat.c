@@ -46,7 +46,8 @@ static bool cat_place(const struct place *place, char *buffer)
 
 int verb_cat(int argc, char **argv)
 {
-	static const struct tool_options o = {.words = "PLACE...", .doc = "Writes files to standard output.", .least = 1};
+	static const struct tool_options o = {
+		.words = "PLACE...", .doc = "Writes files to standard output.", .least = 1};
 	char **words = tool_parse(&o, argc, argv), *buffer = tool_alloc(CHUNK);
 
 	for (; *words; words++) {

@@ -119,9 +119,13 @@ static error_t parse_verb(int key, char *arg, struct argp_state *state)
 
 char **tool_parse(const struct tool_options *o, int argc, char **argv)
 {
-	const struct argp_child children[] = {{o->json ? &tool_json_argp : &tool_common_argp, 0, NULL, 0}, {NULL, 0, NULL, 0}};
-	const struct argp argp = {
-		.options = o->options, .parser = parse_verb, .args_doc = o->words, .doc = o->doc, .children = children};
+	const struct argp_child children[] = {{o->json ? &tool_json_argp : &tool_common_argp, 0, NULL, 0},
+					      {NULL, 0, NULL, 0}};
+	const struct argp argp = {.options = o->options,
+				  .parser = parse_verb,
+				  .args_doc = o->words,
+				  .doc = o->doc,
+				  .children = children};
 	struct parse p = {.o = o, .words = tool_alloc((size_t)(argc + 1) * sizeof(char *))};
 	char *name = tool_printf("shale %s", argv[0]);
 

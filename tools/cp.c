@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * shale cp: copies files out of images. Directories are made first with a mode that lets us write into them, and get their own mode and
- * times when all that is in them has been copied.
+ * shale cp: copies files out of images. Directories are made first with a mode that lets us write into them,
+ * and get their own mode and times when all that is in them has been copied.
  */
 #include "tool.h"
 
@@ -24,15 +24,30 @@ static uint64_t files, bytes_copied;
 static error_t parse(int key, char *arg, struct argp_state *state)
 {
 	switch (key) {
-	case 'a': archive = preserve = recursive = true; return 0;
-	case 'f': force = true; return 0;
-	case 'n': no_clobber = true; return 0;
-	case 'p': preserve = true; return 0;
+	case 'a':
+		archive = preserve = recursive = true;
+		return 0;
+	case 'f':
+		force = true;
+		return 0;
+	case 'n':
+		no_clobber = true;
+		return 0;
+	case 'p':
+		preserve = true;
+		return 0;
 	case 'r':
-	case 'R': recursive = true; return 0;
-	case 'T': no_directory = true; return 0;
-	case 'v': verbose = true; return 0;
-	default: return ARGP_ERR_UNKNOWN;
+	case 'R':
+		recursive = true;
+		return 0;
+	case 'T':
+		no_directory = true;
+		return 0;
+	case 'v':
+		verbose = true;
+		return 0;
+	default:
+		return ARGP_ERR_UNKNOWN;
 	}
 }
 
@@ -59,8 +74,10 @@ static void set_attribute(void *arg, const char *name, const void *value, size_t
 {
 	const struct copy *c = arg;
 
-	/* What an ordinary user, or the host's file system, does not allow is left out without a word, as cp -a does. */
-	if (lsetxattr(c->to, name, value, size, 0) && errno != EPERM && errno != EOPNOTSUPP && errno != EACCES)
+	/* What an ordinary user, or the host's file system, does not allow is left out without a word, as cp
+	 * -a does. */
+	if (lsetxattr(c->to, name, value, size, 0) && errno != EPERM && errno != EOPNOTSUPP &&
+	    errno != EACCES)
 		tool_error(c->to, errno);
 }
 
@@ -165,7 +182,8 @@ static void copy_regular(const struct copy *c)
 		set_facts(c);
 }
 
-/* A name in the way, that is no directory, makes room for what is not written but made. True: nothing is there. */
+/* A name in the way, that is no directory, makes room for what is not written but made. True: nothing is
+ * there. */
 static bool make_room(const char *to)
 {
 	struct stat st;
@@ -247,7 +265,8 @@ static void copy_directory(const struct copy *c)
 		return;
 	}
 	for (size_t i = 0; i < list.count; i++) {
-		char *from = path_join(c->from, list.entries[i].name), *to = path_join(c->to, list.entries[i].name);
+		char *from = path_join(c->from, list.entries[i].name),
+		     *to = path_join(c->to, list.entries[i].name);
 
 		copy_any(c->task, from, to, false);
 		free(from);

@@ -43,7 +43,8 @@ static void print_row(const char *name, uint64_t total, uint64_t used, uint64_t 
 	amount(available, a);
 	/* Of what is used and what may still be, rounded up. */
 	if (used + available)
-		snprintf(percent, sizeof(percent), "%llu%%", (unsigned long long)((used * 100 + used + available - 1) / (used + available)));
+		snprintf(percent, sizeof(percent), "%llu%%",
+			 (unsigned long long)((used * 100 + used + available - 1) / (used + available)));
 	printf("%-30s %12s %12s %12s %5s\n", name, t, u, a, percent);
 }
 
@@ -61,8 +62,12 @@ static void json_row(const char *name, const struct statfs *fs)
 
 int verb_df(int argc, char **argv)
 {
-	static const struct tool_options o = {
-		.options = options, .parse = parse, .words = "IMAGE...", .doc = "Shows how full file systems are.", .json = true, .least = 1};
+	static const struct tool_options o = {.options = options,
+					      .parse = parse,
+					      .words = "IMAGE...",
+					      .doc = "Shows how full file systems are.",
+					      .json = true,
+					      .least = 1};
 	char **words = tool_parse(&o, argc, argv);
 	bool head = false;
 
@@ -86,14 +91,18 @@ int verb_df(int argc, char **argv)
 			continue;
 		}
 		if (!head)
-			printf("%-30s %12s %12s %12s %5s\n", "Image", inodes ? "Inodes" : human ? "Size" : "1K-blocks", "Used",
-			       inodes ? "Free" : "Available", "Use%");
+			printf("%-30s %12s %12s %12s %5s\n", "Image",
+			       inodes  ? "Inodes"
+			       : human ? "Size"
+				       : "1K-blocks",
+			       "Used", inodes ? "Free" : "Available", "Use%");
 		head = true;
 		bsize = (uint64_t)fs.f_bsize;
 		if (inodes)
 			print_row(place.disk, fs.f_files, fs.f_files - fs.f_ffree, fs.f_ffree);
 		else
-			print_row(place.disk, fs.f_blocks * bsize, (fs.f_blocks - fs.f_bfree) * bsize, fs.f_bavail * bsize);
+			print_row(place.disk, fs.f_blocks * bsize, (fs.f_blocks - fs.f_bfree) * bsize,
+				  fs.f_bavail * bsize);
 	}
 	if (option_json)
 		json_end();

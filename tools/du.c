@@ -15,17 +15,28 @@ static error_t parse(int key, char *arg, struct argp_state *state)
 	char *end;
 
 	switch (key) {
-	case 'a': all = true; return 0;
-	case 'b': bytes = true; return 0;
-	case 'c': total = true; return 0;
-	case 'h': human = true; return 0;
-	case 's': max_depth = 0; return 0;
+	case 'a':
+		all = true;
+		return 0;
+	case 'b':
+		bytes = true;
+		return 0;
+	case 'c':
+		total = true;
+		return 0;
+	case 'h':
+		human = true;
+		return 0;
+	case 's':
+		max_depth = 0;
+		return 0;
 	case 'd':
 		max_depth = (int)strtol(arg, &end, 10);
 		if (*end || max_depth < 0)
 			argp_error(state, "bad depth \"%s\"", arg);
 		return 0;
-	default: return ARGP_ERR_UNKNOWN;
+	default:
+		return ARGP_ERR_UNKNOWN;
 	}
 }
 
@@ -79,8 +90,10 @@ static uint64_t walk(const struct place *place, const char *path, struct seen *s
 		seen_get(seen, st.st_ino, &fresh);
 	if (!fresh)
 		return 0;
-	sum = bytes ? (S_ISDIR(st.st_mode) || S_ISREG(st.st_mode) || S_ISLNK(st.st_mode) ? (uint64_t)st.st_size : 0) :
-		      (uint64_t)st.st_blocks * 512;
+	sum = bytes ? (S_ISDIR(st.st_mode) || S_ISREG(st.st_mode) || S_ISLNK(st.st_mode)
+			       ? (uint64_t)st.st_size
+			       : 0)
+		    : (uint64_t)st.st_blocks * 512;
 	if (S_ISDIR(st.st_mode)) {
 		err = listing_read(place->image->task, path, BY_NAME, &list);
 		if (err)

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * shale find: walks trees and prints the names for which an expression holds. An expression is a list of tests that must all hold; it is
- * read once, and asked of each name. Not argp: find's options have one dash and stand behind the places.
+ * shale find: walks trees and prints the names for which an expression holds. An expression is a list of
+ * tests that must all hold; it is read once, and asked of each name. Not argp: find's options have one dash
+ * and stand behind the places.
  */
 #include "tool.h"
 
@@ -14,12 +15,25 @@
 
 extern bool option_unlocked;
 
-enum kind { T_NAME, T_INAME, T_PATH, T_TYPE, T_SIZE, T_LINKS, T_INUM, T_UID, T_GID, T_PERM, T_NEWER, T_EMPTY };
+enum kind {
+	T_NAME,
+	T_INAME,
+	T_PATH,
+	T_TYPE,
+	T_SIZE,
+	T_LINKS,
+	T_INUM,
+	T_UID,
+	T_GID,
+	T_PERM,
+	T_NEWER,
+	T_EMPTY
+};
 
 struct test {
 	enum kind kind;
 	const char *text;
-	int sign;	/* of a number: -1 less, 0 equal, 1 more */
+	int sign; /* of a number: -1 less, 0 equal, 1 more */
 	uint64_t number;
 	uint64_t unit;
 	struct timespec time;
@@ -81,18 +95,30 @@ static bool holds(const struct test *t, const struct name *n)
 	const struct stat *st = &n->st;
 
 	switch (t->kind) {
-	case T_NAME: return !fnmatch(t->text, n->last, 0);
-	case T_INAME: return !fnmatch(t->text, n->last, FNM_CASEFOLD);
-	case T_PATH: return !fnmatch(t->text, n->path, 0);
-	case T_TYPE: return strchr(t->text, type_letter(st->st_mode)) != NULL;
-	case T_SIZE: return compare_number(t, ((uint64_t)st->st_size + t->unit - 1) / t->unit);
-	case T_LINKS: return compare_number(t, st->st_nlink);
-	case T_INUM: return compare_number(t, st->st_ino);
-	case T_UID: return compare_number(t, st->st_uid);
-	case T_GID: return compare_number(t, st->st_gid);
-	case T_PERM: return perm_holds(t, st->st_mode);
-	case T_NEWER: return newer(t, &st->st_mtim);
-	case T_EMPTY: return is_empty(n);
+	case T_NAME:
+		return !fnmatch(t->text, n->last, 0);
+	case T_INAME:
+		return !fnmatch(t->text, n->last, FNM_CASEFOLD);
+	case T_PATH:
+		return !fnmatch(t->text, n->path, 0);
+	case T_TYPE:
+		return strchr(t->text, type_letter(st->st_mode)) != NULL;
+	case T_SIZE:
+		return compare_number(t, ((uint64_t)st->st_size + t->unit - 1) / t->unit);
+	case T_LINKS:
+		return compare_number(t, st->st_nlink);
+	case T_INUM:
+		return compare_number(t, st->st_ino);
+	case T_UID:
+		return compare_number(t, st->st_uid);
+	case T_GID:
+		return compare_number(t, st->st_gid);
+	case T_PERM:
+		return perm_holds(t, st->st_mode);
+	case T_NEWER:
+		return newer(t, &st->st_mtim);
+	case T_EMPTY:
+		return is_empty(n);
 	}
 	return false;
 }
@@ -108,7 +134,8 @@ static void print_long(const struct name *n)
 	else
 		snprintf(size, sizeof(size), "%lld", (long long)n->st.st_size);
 	printf("%9llu %6llu %s %3lu %-8u %-8u %8s %s ", (unsigned long long)n->st.st_ino,
-	       (unsigned long long)(n->st.st_blocks + 1) / 2, mode, (unsigned long)n->st.st_nlink, n->st.st_uid, n->st.st_gid, size, time);
+	       (unsigned long long)(n->st.st_blocks + 1) / 2, mode, (unsigned long)n->st.st_nlink,
+	       n->st.st_uid, n->st.st_gid, size, time);
 }
 
 static void tell(const struct name *n)
@@ -217,8 +244,9 @@ static const struct {
 	const char *name;
 	enum kind kind;
 } known[] = {
-	{"-name", T_NAME},   {"-iname", T_INAME}, {"-path", T_PATH}, {"-type", T_TYPE}, {"-size", T_SIZE},   {"-links", T_LINKS},
-	{"-inum", T_INUM},   {"-uid", T_UID},	  {"-gid", T_GID},   {"-perm", T_PERM}, {"-newer", T_NEWER}, {"-empty", T_EMPTY},
+	{"-name", T_NAME}, {"-iname", T_INAME}, {"-path", T_PATH},   {"-type", T_TYPE},
+	{"-size", T_SIZE}, {"-links", T_LINKS}, {"-inum", T_INUM},   {"-uid", T_UID},
+	{"-gid", T_GID},   {"-perm", T_PERM},   {"-newer", T_NEWER}, {"-empty", T_EMPTY},
 };
 
 /* A word of the expression with its argument; returns how many words were used, 0: not known. */
@@ -268,7 +296,10 @@ static int parse_word(char **argv)
 	static const struct {
 		const char *name;
 		bool *flag;
-	} flags[] = {{"-print0", &print0}, {"-ls", &long_lines}, {"--json", &option_json}, {"--unlocked", &option_unlocked}};
+	} flags[] = {{"-print0", &print0},
+		     {"-ls", &long_lines},
+		     {"--json", &option_json},
+		     {"--unlocked", &option_unlocked}};
 
 	for (size_t i = 0; i < sizeof(flags) / sizeof(flags[0]); i++) {
 		if (!strcmp(*argv, flags[i].name)) {
@@ -287,10 +318,13 @@ static int parse_word(char **argv)
 
 static void usage(FILE *out)
 {
-	fputs("Usage: shale find PLACE... [EXPRESSION]\nWalks trees and prints the names for which all tests hold.\n\n"
+	fputs("Usage: shale find PLACE... [EXPRESSION]\nWalks trees and prints the names for which all tests "
+	      "hold.\n\n"
 	      "  -name PATTERN, -iname PATTERN, -path PATTERN\n  -type bcdflps\n  -size [+-]N[ckMG]\n"
-	      "  -links, -inum, -uid, -gid [+-]N\n  -perm MODE, -MODE, /MODE\n  -newer PLACE\n  -empty\n  -maxdepth N, -mindepth N\n"
-	      "  -print0, -ls\n      --json                 answer in JSON\n      --unlocked             take no lock on the image\n"
+	      "  -links, -inum, -uid, -gid [+-]N\n  -perm MODE, -MODE, /MODE\n  -newer PLACE\n  -empty\n  "
+	      "-maxdepth N, -mindepth N\n"
+	      "  -print0, -ls\n      --json                 answer in JSON\n      --unlocked             "
+	      "take no lock on the image\n"
 	      "      --help                 show this\n",
 	      out);
 }

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Images: one machine for the whole run, a disk in it for each image that is named, attached for reading only, and a task for each whose root is
- * the root of the image, so that symlinks and dot-dots stay inside.
+ * Images: one machine for the whole run, a disk in it for each image that is named, attached for reading
+ * only, and a task for each whose root is the root of the image, so that symlinks and dot-dots stay inside.
  */
 #include "tool.h"
 

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * shale info: what an image is, read from its first blocks and not mounted, so that it also tells of volumes that shale does not read. An image with
- * partitions is told partition by partition.
+ * shale info: what an image is, read from its first blocks and not mounted, so that it also tells of volumes
+ * that shale does not read. An image with partitions is told partition by partition.
  */
 #include "tool.h"
 
@@ -19,18 +19,23 @@ struct feature {
 };
 
 static const struct feature compat[] = {
-	{0x1, "dir_prealloc"},	{0x2, "imagic_inodes"}, {0x4, "has_journal"},	 {0x8, "ext_attr"},	 {0x10, "resize_inode"}, {0x20, "dir_index"},
-	{0x40, "lazy_bg"}, {0x80, "exclude_inode"}, {0x100, "exclude_bitmap"}, {0x200, "sparse_super2"}, {0x400, "fast_commit"}, {0x800, "stable_inodes"},
+	{0x1, "dir_prealloc"},     {0x2, "imagic_inodes"},   {0x4, "has_journal"},   {0x8, "ext_attr"},
+	{0x10, "resize_inode"},    {0x20, "dir_index"},      {0x40, "lazy_bg"},      {0x80, "exclude_inode"},
+	{0x100, "exclude_bitmap"}, {0x200, "sparse_super2"}, {0x400, "fast_commit"}, {0x800, "stable_inodes"},
 	{0x1000, "orphan_file"},
 };
 static const struct feature incompat[] = {
-	{0x1, "compression"}, {0x2, "filetype"},  {0x4, "needs_recovery"}, {0x8, "journal_dev"},	{0x10, "meta_bg"},	 {0x40, "extent"},
-	{0x80, "64bit"},      {0x100, "mmp"},	  {0x200, "flex_bg"},	   {0x400, "ea_inode"},		{0x1000, "dirdata"},	 {0x2000, "metadata_csum_seed"},
-	{0x4000, "large_dir"}, {0x8000, "inline_data"}, {0x10000, "encrypt"}, {0x20000, "casefold"},
+	{0x1, "compression"},  {0x2, "filetype"},       {0x4, "needs_recovery"},
+	{0x8, "journal_dev"},  {0x10, "meta_bg"},       {0x40, "extent"},
+	{0x80, "64bit"},       {0x100, "mmp"},          {0x200, "flex_bg"},
+	{0x400, "ea_inode"},   {0x1000, "dirdata"},     {0x2000, "metadata_csum_seed"},
+	{0x4000, "large_dir"}, {0x8000, "inline_data"}, {0x10000, "encrypt"},
+	{0x20000, "casefold"},
 };
 static const struct feature ro_compat[] = {
-	{0x1, "sparse_super"}, {0x2, "large_file"}, {0x4, "btree_dir"}, {0x8, "huge_file"},   {0x10, "uninit_bg"},	 {0x20, "dir_nlink"},
-	{0x40, "extra_isize"}, {0x100, "quota"},    {0x200, "bigalloc"}, {0x400, "metadata_csum"}, {0x1000, "read-only"}, {0x2000, "project"},
+	{0x1, "sparse_super"}, {0x2, "large_file"},         {0x4, "btree_dir"},    {0x8, "huge_file"},
+	{0x10, "uninit_bg"},   {0x20, "dir_nlink"},         {0x40, "extra_isize"}, {0x100, "quota"},
+	{0x200, "bigalloc"},   {0x400, "metadata_csum"},    {0x1000, "read-only"}, {0x2000, "project"},
 	{0x8000, "verity"},    {0x10000, "orphan_present"},
 };
 
@@ -111,15 +116,16 @@ static void tell_identity(const struct ext4_super_block *es)
 
 	field("kind", "%s", kind_of(es));
 	field("label", "%.16s", es->s_volume_name);
-	field("uuid", "%02x%02x%02x%02x-%02x%02x-%02x%02x-%02x%02x-%02x%02x%02x%02x%02x%02x", u[0], u[1], u[2], u[3], u[4], u[5], u[6],
-	      u[7], u[8], u[9], u[10], u[11], u[12], u[13], u[14], u[15]);
+	field("uuid", "%02x%02x%02x%02x-%02x%02x-%02x%02x-%02x%02x-%02x%02x%02x%02x%02x%02x", u[0], u[1],
+	      u[2], u[3], u[4], u[5], u[6], u[7], u[8], u[9], u[10], u[11], u[12], u[13], u[14], u[15]);
 	if (option_json)
 		json_array("features");
 	else
 		printf("  %-15s ", "features");
 	tell_features(WORD(s_feature_compat), compat, sizeof(compat) / sizeof(compat[0]), "compat");
 	tell_features(WORD(s_feature_incompat), incompat, sizeof(incompat) / sizeof(incompat[0]), "incompat");
-	tell_features(WORD(s_feature_ro_compat), ro_compat, sizeof(ro_compat) / sizeof(ro_compat[0]), "ro_compat");
+	tell_features(WORD(s_feature_ro_compat), ro_compat, sizeof(ro_compat) / sizeof(ro_compat[0]),
+		      "ro_compat");
 	if (option_json)
 		json_end();
 	else
@@ -130,7 +136,8 @@ static void tell_geometry(const struct ext4_super_block *es)
 {
 	bool wide = WORD(s_feature_incompat) & 0x80;
 	uint64_t blocks = WORD(s_blocks_count_lo) | (wide ? (uint64_t)WORD(s_blocks_count_hi) << 32 : 0);
-	uint64_t freed = WORD(s_free_blocks_count_lo) | (wide ? (uint64_t)WORD(s_free_blocks_count_hi) << 32 : 0);
+	uint64_t freed =
+		WORD(s_free_blocks_count_lo) | (wide ? (uint64_t)WORD(s_free_blocks_count_hi) << 32 : 0);
 	uint32_t per_group = WORD(s_blocks_per_group), log = WORD(s_log_block_size);
 
 	if (log <= 6)
@@ -151,7 +158,8 @@ static void tell_state(const struct ext4_super_block *es)
 	tell_time("created", WORD(s_mkfs_time), es->s_mkfs_time_hi);
 	tell_time("mounted", WORD(s_mtime), es->s_mtime_hi);
 	tell_time("written", WORD(s_wtime), es->s_wtime_hi);
-	field("state", "%s%s", state & EXT4_VALID_FS ? "clean" : "not clean", state & EXT4_ERROR_FS ? ", with errors" : "");
+	field("state", "%s%s", state & EXT4_VALID_FS ? "clean" : "not clean",
+	      state & EXT4_ERROR_FS ? ", with errors" : "");
 	if (!(WORD(s_feature_compat) & 0x4))
 		field("journal", "none");
 	else
@@ -245,8 +253,10 @@ static void info(const char *disk)
 
 int verb_info(int argc, char **argv)
 {
-	static const struct tool_options o = {
-		.words = "IMAGE...", .doc = "Shows what images are: features, geometry, journal.", .json = true, .least = 1};
+	static const struct tool_options o = {.words = "IMAGE...",
+					      .doc = "Shows what images are: features, geometry, journal.",
+					      .json = true,
+					      .least = 1};
 	char **words = tool_parse(&o, argc, argv);
 
 	if (option_json)

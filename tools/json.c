@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * JSON, written as it is told. Strings are UTF-8; a byte that is not part of valid UTF-8 is given as \udcXX, a lone surrogate, as Python's
- * "surrogateescape" reads it.
+ * JSON, written as it is told. Strings are UTF-8; a byte that is not part of valid UTF-8 is given as \udcXX,
+ * a lone surrogate, as Python's "surrogateescape" reads it.
  */
 #include "tool.h"
 
@@ -25,7 +25,12 @@ static void indent(void)
 /* Length of the valid UTF-8 sequence at p, 0: none. */
 static unsigned utf8_len(const unsigned char *p, size_t left)
 {
-	unsigned n = p[0] < 0x80 ? 1 : p[0] < 0xc2 ? 0 : p[0] < 0xe0 ? 2 : p[0] < 0xf0 ? 3 : p[0] < 0xf5 ? 4 : 0;
+	unsigned n = p[0] < 0x80   ? 1
+		     : p[0] < 0xc2 ? 0
+		     : p[0] < 0xe0 ? 2
+		     : p[0] < 0xf0 ? 3
+		     : p[0] < 0xf5 ? 4
+				   : 0;
 
 	if (!n || n > left)
 		return 0;
@@ -149,7 +154,8 @@ static void json_time(const char *key, const struct timespec *ts)
 	begin(key);
 	/* Seconds with nine digits; negative times count down from the next second, as timespec does. */
 	if (ts->tv_sec < 0 && ts->tv_nsec)
-		printf("%s%lld.%09ld", ts->tv_sec == -1 ? "-" : "", (long long)ts->tv_sec + 1, 1000000000 - ts->tv_nsec);
+		printf("%s%lld.%09ld", ts->tv_sec == -1 ? "-" : "", (long long)ts->tv_sec + 1,
+		       1000000000 - ts->tv_nsec);
 	else
 		printf("%lld.%09ld", (long long)ts->tv_sec, ts->tv_nsec);
 }

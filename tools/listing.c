@@ -64,10 +64,12 @@ int listing_read(struct shale_task *task, const char *path, enum listing_order o
 			room = room ? room * 2 : 64;
 			list->entries = tool_realloc(list->entries, room * sizeof(*list->entries));
 		}
-		list->entries[list->count++] = (struct entry){.name = d->d_name, .ino = d->d_ino, .type = d->d_type};
+		list->entries[list->count++] =
+			(struct entry){.name = d->d_name, .ino = d->d_ino, .type = d->d_type};
 	}
 	if (list->count)
-		qsort(list->entries, list->count, sizeof(*list->entries), order == BY_INODE ? by_inode : by_name);
+		qsort(list->entries, list->count, sizeof(*list->entries),
+		      order == BY_INODE ? by_inode : by_name);
 	return 0;
 }
 

@@ -24,21 +24,47 @@ struct item {
 static error_t parse(int key, char *arg, struct argp_state *state)
 {
 	switch (key) {
-	case 'a': opt.all = true; return 0;
-	case 'A': opt.almost_all = true; return 0;
-	case 'd': opt.directory = true; return 0;
-	case 'F': opt.classify = true; return 0;
-	case 'h': opt.human = true; return 0;
-	case 'i': opt.inode = true; return 0;
+	case 'a':
+		opt.all = true;
+		return 0;
+	case 'A':
+		opt.almost_all = true;
+		return 0;
+	case 'd':
+		opt.directory = true;
+		return 0;
+	case 'F':
+		opt.classify = true;
+		return 0;
+	case 'h':
+		opt.human = true;
+		return 0;
+	case 'i':
+		opt.inode = true;
+		return 0;
 	case 'l':
-	case 'n': opt.lines = true; return 0;
-	case 'R': opt.recursive = true; return 0;
-	case 'r': opt.reverse = true; return 0;
-	case 'S': opt.sort = SORT_SIZE; return 0;
-	case 's': opt.blocks = true; return 0;
-	case 't': opt.sort = SORT_TIME; return 0;
-	case '1': return 0;
-	default: return ARGP_ERR_UNKNOWN;
+	case 'n':
+		opt.lines = true;
+		return 0;
+	case 'R':
+		opt.recursive = true;
+		return 0;
+	case 'r':
+		opt.reverse = true;
+		return 0;
+	case 'S':
+		opt.sort = SORT_SIZE;
+		return 0;
+	case 's':
+		opt.blocks = true;
+		return 0;
+	case 't':
+		opt.sort = SORT_TIME;
+		return 0;
+	case '1':
+		return 0;
+	default:
+		return ARGP_ERR_UNKNOWN;
 	}
 }
 
@@ -70,7 +96,9 @@ static int compare(const void *a, const void *b)
 	else if (opt.sort == SORT_TIME && x->st.st_mtim.tv_sec != y->st.st_mtim.tv_sec)
 		order = x->st.st_mtim.tv_sec > y->st.st_mtim.tv_sec ? -1 : 1;
 	else if (opt.sort == SORT_TIME)
-		order = x->st.st_mtim.tv_nsec > y->st.st_mtim.tv_nsec ? -1 : x->st.st_mtim.tv_nsec < y->st.st_mtim.tv_nsec;
+		order = x->st.st_mtim.tv_nsec > y->st.st_mtim.tv_nsec
+				? -1
+				: x->st.st_mtim.tv_nsec < y->st.st_mtim.tv_nsec;
 	if (!order)
 		order = strcmp(x->name, y->name);
 	return opt.reverse ? -order : order;
@@ -79,12 +107,18 @@ static int compare(const void *a, const void *b)
 static char mark(mode_t mode)
 {
 	switch (mode & S_IFMT) {
-	case S_IFDIR: return '/';
-	case S_IFLNK: return '@';
-	case S_IFIFO: return '|';
-	case S_IFSOCK: return '=';
-	case S_IFREG: return mode & 0111 ? '*' : 0;
-	default: return 0;
+	case S_IFDIR:
+		return '/';
+	case S_IFLNK:
+		return '@';
+	case S_IFIFO:
+		return '|';
+	case S_IFSOCK:
+		return '=';
+	case S_IFREG:
+		return mode & 0111 ? '*' : 0;
+	default:
+		return 0;
 	}
 }
 
@@ -119,7 +153,8 @@ static void print_item(const struct item *item)
 	if (opt.lines) {
 		mode_text(item->st.st_mode, mode);
 		size_text(&item->st, text);
-		printf("%s %2lu %u %u %9s ", mode, (unsigned long)item->st.st_nlink, item->st.st_uid, item->st.st_gid, text);
+		printf("%s %2lu %u %u %9s ", mode, (unsigned long)item->st.st_nlink, item->st.st_uid,
+		       item->st.st_gid, text);
 		time_text(item->st.st_mtime, text);
 		printf("%s ", text);
 	}
@@ -175,7 +210,8 @@ static void descend(const struct place *place, const char *path, const struct it
 	for (size_t i = 0; i < n; i++) {
 		char *below;
 
-		if (!S_ISDIR(items[i].st.st_mode) || !strcmp(items[i].name, ".") || !strcmp(items[i].name, ".."))
+		if (!S_ISDIR(items[i].st.st_mode) || !strcmp(items[i].name, ".") ||
+		    !strcmp(items[i].name, ".."))
 			continue;
 		below = path_join(path, items[i].name);
 		if (!option_json) {
@@ -239,8 +275,12 @@ static void list_directory(const struct place *place, const char *path)
 
 int verb_ls(int argc, char **argv)
 {
-	static const struct tool_options o = {
-		.options = options, .parse = parse, .words = "PLACE...", .doc = "Lists directories.", .json = true, .least = 1};
+	static const struct tool_options o = {.options = options,
+					      .parse = parse,
+					      .words = "PLACE...",
+					      .doc = "Lists directories.",
+					      .json = true,
+					      .least = 1};
 	char **words = tool_parse(&o, argc, argv);
 	bool many = words[1] != NULL, first = true;
 
@@ -255,8 +295,8 @@ int verb_ls(int argc, char **argv)
 		if (!place_open(*words, true, &place))
 			continue;
 		/* A symlink that was named is followed, unless it is to be told of itself. */
-		err = opt.directory || opt.lines ? shale_lstat(place.image->task, place.path, &st) :
-						   shale_stat(place.image->task, place.path, &st);
+		err = opt.directory || opt.lines ? shale_lstat(place.image->task, place.path, &st)
+						 : shale_stat(place.image->task, place.path, &st);
 		if (err) {
 			tool_error(*words, err);
 			continue;

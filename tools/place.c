@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Places: "DISK:/PATH". The text splits at the first ":/" that is not the "://" of a scheme of the closed list, nor the colon of a scheme (or of a filter
- * chain that ends in one) whose path begins with '/'. A text that begins with '/' or "./" and has no existing file before a ":/" is a path of
- * the host, as is one without any ":/".
+ * Places: "DISK:/PATH". The text splits at the first ":/" that is not the "://" of a scheme of the closed
+ * list, nor the colon of a scheme (or of a filter chain that ends in one) whose path begins with '/'. A text
+ * that begins with '/' or "./" and has no existing file before a ":/" is a path of the host, as is one
+ * without any ":/".
  */
 #include "tool.h"
 
@@ -18,7 +19,8 @@ static bool ends_in_scheme(const char *text, size_t len)
 	for (size_t i = 0; i < sizeof(schemes) / sizeof(schemes[0]); i++) {
 		size_t n = strlen(schemes[i]);
 
-		if (len >= n && !memcmp(text + len - n, schemes[i], n) && (len == n || text[len - n - 1] == '+'))
+		if (len >= n && !memcmp(text + len - n, schemes[i], n) &&
+		    (len == n || text[len - n - 1] == '+'))
 			return true;
 	}
 	return false;
@@ -46,7 +48,8 @@ void place_parse(const char *text, struct place *place)
 	place->disk = strndup(text, (size_t)(split - text));
 	if (!place->disk)
 		tool_no_memory();
-	if ((*text == '/' || !strncmp(text, "./", 2)) && access(place->disk, F_OK) && !strpbrk(place->disk, "@?")) {
+	if ((*text == '/' || !strncmp(text, "./", 2)) && access(place->disk, F_OK) &&
+	    !strpbrk(place->disk, "@?")) {
 		free(place->disk);
 		place->disk = NULL;
 		return;
@@ -62,8 +65,8 @@ bool place_open(const char *text, bool whole, struct place *place)
 		place->path = "/";
 	}
 	if (!place->disk) {
-		tool_error_text(text, access(text, F_OK) ? "not a place in an image (DISK:/PATH)" :
-							   "a file of the host; a place in it is DISK:/PATH");
+		tool_error_text(text, access(text, F_OK) ? "not a place in an image (DISK:/PATH)"
+							 : "a file of the host; a place in it is DISK:/PATH");
 		return false;
 	}
 	place->image = image_open(place->disk);

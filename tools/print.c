@@ -18,7 +18,8 @@ void print_name(const char *name)
 		return;
 	}
 	for (const unsigned char *p = (const unsigned char *)name; *p; p++) {
-		if (*p < 0x20 || *p == 0x7f || (*p >= 0x80 && *p < 0xa0 && p > (const unsigned char *)name && p[-1] < 0x80))
+		if (*p < 0x20 || *p == 0x7f ||
+		    (*p >= 0x80 && *p < 0xa0 && p > (const unsigned char *)name && p[-1] < 0x80))
 			printf("\\%03o", *p);
 		else
 			putchar(*p);
@@ -30,10 +31,14 @@ static const struct kind {
 	char ls, find;
 	const char *text;
 } kinds[] = {
-	{S_IFREG, '-', 'f', "regular file"},	  {S_IFDIR, 'd', 'd', "directory"},
-	{S_IFLNK, 'l', 'l', "symbolic link"},	  {S_IFCHR, 'c', 'c', "character special file"},
-	{S_IFBLK, 'b', 'b', "block special file"}, {S_IFIFO, 'p', 'p', "fifo"},
-	{S_IFSOCK, 's', 's', "socket"},		  {0, '?', '?', "weird file"},
+	{S_IFREG, '-', 'f', "regular file"},
+	{S_IFDIR, 'd', 'd', "directory"},
+	{S_IFLNK, 'l', 'l', "symbolic link"},
+	{S_IFCHR, 'c', 'c', "character special file"},
+	{S_IFBLK, 'b', 'b', "block special file"},
+	{S_IFIFO, 'p', 'p', "fifo"},
+	{S_IFSOCK, 's', 's', "socket"},
+	{0, '?', '?', "weird file"},
 };
 
 static const struct kind *kind_of(mode_t mode)
@@ -89,7 +94,8 @@ void human_text(uint64_t bytes, char out[16])
 	if (bytes / unit < 10 && (bytes * 10 + unit - 1) / unit < 100 && bytes < UINT64_MAX / 10) {
 		uint64_t tenths = (bytes * 10 + unit - 1) / unit;
 
-		snprintf(out, 16, "%llu.%llu%c", (unsigned long long)(tenths / 10), (unsigned long long)(tenths % 10), units[i]);
+		snprintf(out, 16, "%llu.%llu%c", (unsigned long long)(tenths / 10),
+			 (unsigned long long)(tenths % 10), units[i]);
 	} else {
 		uint64_t whole = bytes / unit + (bytes % unit != 0);
 

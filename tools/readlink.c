@@ -85,8 +85,12 @@ static int canonicalize(struct shale_task *task, const char *path, char *out, si
 
 int verb_readlink(int argc, char **argv)
 {
-	static const struct tool_options o = {
-		.options = options, .parse = parse, .words = "PLACE...", .doc = "Prints what symbolic links hold.", .json = true, .least = 1};
+	static const struct tool_options o = {.options = options,
+					      .parse = parse,
+					      .words = "PLACE...",
+					      .doc = "Prints what symbolic links hold.",
+					      .json = true,
+					      .least = 1};
 	char **words = tool_parse(&o, argc, argv);
 
 	if (option_json)

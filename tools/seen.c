@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* A set of inode numbers with a value each: open addressing, grown at half. For hard links, met under several names. */
+/* A set of inode numbers with a value each: open addressing, grown at half. For hard links, met under several
+ * names. */
 #include "seen.h"
 
 #include <stdlib.h>

@@ -62,16 +62,39 @@ static void print_directive(char c, const struct facts *f)
 	char mode[11];
 
 	switch (c) {
-	case 'a': printf("%o", st->st_mode & 07777); break;
-	case 'A': mode_text(st->st_mode, mode); fputs(mode, stdout); break;
-	case 'b': printf("%llu", (unsigned long long)st->st_blocks); break;
-	case 'B': fputs("512", stdout); break;
-	case 'f': printf("%x", st->st_mode); break;
-	case 'F': fputs(S_ISREG(st->st_mode) && !st->st_size ? "regular empty file" : type_text(st->st_mode), stdout); break;
-	case 'g': case 'G': printf("%u", st->st_gid); break;
-	case 'h': printf("%lu", (unsigned long)st->st_nlink); break;
-	case 'i': printf("%llu", (unsigned long long)st->st_ino); break;
-	case 'n': print_name(f->place->path); break;
+	case 'a':
+		printf("%o", st->st_mode & 07777);
+		break;
+	case 'A':
+		mode_text(st->st_mode, mode);
+		fputs(mode, stdout);
+		break;
+	case 'b':
+		printf("%llu", (unsigned long long)st->st_blocks);
+		break;
+	case 'B':
+		fputs("512", stdout);
+		break;
+	case 'f':
+		printf("%x", st->st_mode);
+		break;
+	case 'F':
+		fputs(S_ISREG(st->st_mode) && !st->st_size ? "regular empty file" : type_text(st->st_mode),
+		      stdout);
+		break;
+	case 'g':
+	case 'G':
+		printf("%u", st->st_gid);
+		break;
+	case 'h':
+		printf("%lu", (unsigned long)st->st_nlink);
+		break;
+	case 'i':
+		printf("%llu", (unsigned long long)st->st_ino);
+		break;
+	case 'n':
+		print_name(f->place->path);
+		break;
 	case 'N':
 		putchar('\'');
 		print_name(f->place->path);
@@ -82,17 +105,43 @@ static void print_directive(char c, const struct facts *f)
 			putchar('\'');
 		}
 		break;
-	case 'o': printf("%ld", (long)st->st_blksize); break;
-	case 's': printf("%lld", (long long)st->st_size); break;
-	case 't': printf("%x", major(st->st_rdev)); break;
-	case 'T': printf("%x", minor(st->st_rdev)); break;
-	case 'u': case 'U': printf("%u", st->st_uid); break;
-	case 'w': case 'W': print_time(&f->birth, c == 'W'); break;
-	case 'x': case 'X': print_time(&st->st_atim, c == 'X'); break;
-	case 'y': case 'Y': print_time(&st->st_mtim, c == 'Y'); break;
-	case 'z': case 'Z': print_time(&st->st_ctim, c == 'Z'); break;
-	case '%': putchar('%'); break;
-	default: printf("%%%c", c);
+	case 'o':
+		printf("%ld", (long)st->st_blksize);
+		break;
+	case 's':
+		printf("%lld", (long long)st->st_size);
+		break;
+	case 't':
+		printf("%x", major(st->st_rdev));
+		break;
+	case 'T':
+		printf("%x", minor(st->st_rdev));
+		break;
+	case 'u':
+	case 'U':
+		printf("%u", st->st_uid);
+		break;
+	case 'w':
+	case 'W':
+		print_time(&f->birth, c == 'W');
+		break;
+	case 'x':
+	case 'X':
+		print_time(&st->st_atim, c == 'X');
+		break;
+	case 'y':
+	case 'Y':
+		print_time(&st->st_mtim, c == 'Y');
+		break;
+	case 'z':
+	case 'Z':
+		print_time(&st->st_ctim, c == 'Z');
+		break;
+	case '%':
+		putchar('%');
+		break;
+	default:
+		printf("%%%c", c);
 	}
 }
 
@@ -109,7 +158,8 @@ static void print_format(const struct facts *f)
 
 static void print_plain(const struct facts *f)
 {
-	static const char with_device[] = "  Size: %s\tBlocks: %b\tIO Block: %o\t%F\n Inode: %i\tLinks: %h\tDevice type: %t,%T",
+	static const char with_device[] =
+		"  Size: %s\tBlocks: %b\tIO Block: %o\t%F\n Inode: %i\tLinks: %h\tDevice type: %t,%T",
 			  without[] = "  Size: %s\tBlocks: %b\tIO Block: %o\t%F\n Inode: %i\tLinks: %h";
 	const char *kept = format;
 
@@ -178,17 +228,24 @@ static void stat_file_system(const struct place *place)
 		json_end();
 		return;
 	}
-	printf("  File: \"%s\"\n    ID: %08x%08x Namelen: %ld Type: %#lx\n", place->text, (unsigned)fs.f_fsid.__val[0],
-	       (unsigned)fs.f_fsid.__val[1], (long)fs.f_namelen, (unsigned long)fs.f_type);
-	printf("Block size: %ld Blocks: Total: %llu Free: %llu Available: %llu\nInodes: Total: %llu Free: %llu\n", (long)fs.f_bsize,
-	       (unsigned long long)fs.f_blocks, (unsigned long long)fs.f_bfree, (unsigned long long)fs.f_bavail,
-	       (unsigned long long)fs.f_files, (unsigned long long)fs.f_ffree);
+	printf("  File: \"%s\"\n    ID: %08x%08x Namelen: %ld Type: %#lx\n", place->text,
+	       (unsigned)fs.f_fsid.__val[0], (unsigned)fs.f_fsid.__val[1], (long)fs.f_namelen,
+	       (unsigned long)fs.f_type);
+	printf("Block size: %ld Blocks: Total: %llu Free: %llu Available: %llu\nInodes: Total: %llu Free: "
+	       "%llu\n",
+	       (long)fs.f_bsize, (unsigned long long)fs.f_blocks, (unsigned long long)fs.f_bfree,
+	       (unsigned long long)fs.f_bavail, (unsigned long long)fs.f_files,
+	       (unsigned long long)fs.f_ffree);
 }
 
 int verb_stat(int argc, char **argv)
 {
-	static const struct tool_options o = {
-		.options = options, .parse = parse, .words = "PLACE...", .doc = "Shows what inodes say.", .json = true, .least = 1};
+	static const struct tool_options o = {.options = options,
+					      .parse = parse,
+					      .words = "PLACE...",
+					      .doc = "Shows what inodes say.",
+					      .json = true,
+					      .least = 1};
 	char **words = tool_parse(&o, argc, argv);
 
 	if (option_json)

@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * shale tar -c: a tree as a tar stream in pax form. The walk runs ahead of the writing: each file that is met is opened and its data asked for, then
- * waits in a queue while those before it are written, so that the disk always has work. The order of a directory is that of inode numbers, which is
- * close to that of the data on the disk.
+ * shale tar -c: a tree as a tar stream in pax form. The walk runs ahead of the writing: each file that is met
+ * is opened and its data asked for, then waits in a queue while those before it are written, so that the disk
+ * always has work. The order of a directory is that of inode numbers, which is close to that of the data on
+ * the disk.
  */
 #include "tool.h"
 
@@ -17,8 +18,8 @@
 #include "seen.h"
 #include "xattrs.h"
 
-#define CHUNK	    (1 << 20)
-#define QUEUE	    512	       /* files that are open ahead, at most */
+#define CHUNK       (1 << 20)
+#define QUEUE       512        /* files that are open ahead, at most */
 #define AHEAD_BYTES (48 << 20) /* of data that is asked for ahead, at most */
 #define AHEAD_FILE  (4 << 20)  /* of one file */
 
@@ -84,14 +85,16 @@ static const char *member_name(const char *path)
 	return path[1] ? path + 1 : ".";
 }
 
-/* An ACL's attribute: a version of 4 bytes, then tag, permissions and id of 2, 2 and 4 bytes, little-endian. */
+/* An ACL's attribute: a version of 4 bytes, then tag, permissions and id of 2, 2 and 4 bytes, little-endian.
+ */
 static void add_acl(struct archive_entry *entry, int type, const uint8_t *p, size_t size)
 {
 	static const struct {
 		unsigned tag;
 		int ours;
-	} tags[] = {{0x01, ARCHIVE_ENTRY_ACL_USER_OBJ},	 {0x02, ARCHIVE_ENTRY_ACL_USER}, {0x04, ARCHIVE_ENTRY_ACL_GROUP_OBJ},
-		    {0x08, ARCHIVE_ENTRY_ACL_GROUP}, {0x10, ARCHIVE_ENTRY_ACL_MASK}, {0x20, ARCHIVE_ENTRY_ACL_OTHER}};
+	} tags[] = {{0x01, ARCHIVE_ENTRY_ACL_USER_OBJ},  {0x02, ARCHIVE_ENTRY_ACL_USER},
+		    {0x04, ARCHIVE_ENTRY_ACL_GROUP_OBJ}, {0x08, ARCHIVE_ENTRY_ACL_GROUP},
+		    {0x10, ARCHIVE_ENTRY_ACL_MASK},      {0x20, ARCHIVE_ENTRY_ACL_OTHER}};
 
 	for (size_t at = 4; at + 8 <= size; at += 8) {
 		unsigned tag = p[at] | p[at + 1] << 8, perm = p[at + 2];
@@ -137,20 +140,38 @@ static void add_sparse(struct archive_entry *entry, const struct job *job)
 		archive_entry_sparse_add_entry(entry, job->st.st_size, 0);
 }
 
+/* The end of what lies at `at`, and whether that is data. */
+static off_t run_end(const struct job *job, off_t at, bool *is_data)
+{
+	off_t end = shale_lseek(job->task, job->fd, at, SEEK_HOLE);
+
+	*is_data = end != at;
+	if (end == at)
+		end = shale_lseek(job->task, job->fd, at, SEEK_DATA);
+	return end < 0 || end > job->st.st_size ? job->st.st_size : end;
+}
+
+/* Holes are given as zeroes, which libarchive leaves out as the header says; they are not read. */
 static void write_data(const struct job *job)
 {
-	off_t at = 0;
+	static const char zeroes[CHUNK];
+	bool sparse = job->st.st_blocks * 512 < job->st.st_size, is_data = true;
+	off_t at = 0, end = sparse ? 0 : job->st.st_size;
 
 	while (!broken && at < job->st.st_size) {
-		size_t want = job->st.st_size - at < CHUNK ? (size_t)(job->st.st_size - at) : CHUNK;
-		ssize_t n = shale_pread(job->task, job->fd, buffer, want, at);
+		size_t want;
+		ssize_t n;
 
+		if (at == end)
+			end = run_end(job, at, &is_data);
+		want = end - at < CHUNK ? (size_t)(end - at) : CHUNK;
+		n = is_data ? shale_pread(job->task, job->fd, buffer, want, at) : (ssize_t)want;
 		if (n <= 0) {
 			/* The header promised so many bytes: libarchive fills up with zeroes. */
 			tool_error(job->path, n ? (int)n : EIO);
 			return;
 		}
-		if (archive_write_data(archive, buffer, (size_t)n) < 0)
+		if (archive_write_data(archive, is_data ? buffer : zeroes, (size_t)n) < 0)
 			output_broken();
 		at += n;
 		bytes_written += (uint64_t)n;
@@ -297,7 +318,8 @@ static int archive_open(void)
 	archive_write_set_options(archive, "xattrheader=SCHILY");
 	archive_write_set_bytes_per_block(archive, CHUNK);
 	archive_write_set_bytes_in_last_block(archive, 10240);
-	r = output ? archive_write_open_filename(archive, output) : archive_write_open_fd(archive, STDOUT_FILENO);
+	r = output ? archive_write_open_filename(archive, output)
+		   : archive_write_open_fd(archive, STDOUT_FILENO);
 	if (r != ARCHIVE_OK)
 		output_broken();
 	return r == ARCHIVE_OK;
@@ -305,8 +327,11 @@ static int archive_open(void)
 
 int verb_tar(int argc, char **argv)
 {
-	static const struct tool_options o = {
-		.options = options, .parse = parse, .words = "PLACE...", .doc = "Writes trees as a tar stream.", .least = 1};
+	static const struct tool_options o = {.options = options,
+					      .parse = parse,
+					      .words = "PLACE...",
+					      .doc = "Writes trees as a tar stream.",
+					      .least = 1};
 	char **words = tool_parse(&o, argc, argv);
 
 	if (!output && isatty(STDOUT_FILENO)) {

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * What the verbs of the tool share: the table of verbs, places and images, errors, and printing. The tool uses the public interface only; a verb
- * is one file with a function of the form of main(). Everything here lives in one process that does one thing and ends, on one thread.
+ * What the verbs of the tool share: the table of verbs, places and images, errors, and printing. The tool
+ * uses the public interface only; a verb is one file with a function of the form of main(). Everything here
+ * lives in one process that does one thing and ends, on one thread.
  */
 #ifndef SHALE_TOOL_H
 #define SHALE_TOOL_H
@@ -33,7 +34,8 @@ extern const struct verb verbs[]; /* ends with a name of NULL */
 
 /* The verb that runs, for messages and for --help ("shale ls"). */
 extern const char *tool_verb;
-/* "shale VERB: OBJECT: reason" on standard error; the exit status will be 1. err: positive or negative errno. */
+/* "shale VERB: OBJECT: reason" on standard error; the exit status will be 1. err: positive or negative errno.
+ */
 void tool_error(const char *object, int err);
 void tool_error_text(const char *object, const char *reason);
 int tool_status(void);
@@ -48,7 +50,8 @@ extern bool option_json;
 #define KEY_JSON     0x10001
 #define KEY_UNLOCKED 0x10002
 extern const struct argp tool_common_argp, tool_json_argp; /* for the children of a verb's argp */
-/* Parses; the words that are no options come in *words, ended by NULL. Ends the program with 2 on wrong usage: fewer than `least` words. */
+/* Parses; the words that are no options come in *words, ended by NULL. Ends the program with 2 on wrong
+ * usage: fewer than `least` words. */
 struct tool_options {
 	const struct argp_option *options;
 	error_t (*parse)(int key, char *arg, struct argp_state *state); /* may be NULL with no options */
@@ -76,12 +79,13 @@ void images_close(void);
 /* A place as the user wrote it. */
 struct place {
 	const char *text;
-	char *disk;	  /* NULL: a path of the host */
+	char *disk;       /* NULL: a path of the host */
 	const char *path; /* in the image, begins with '/'; or the host's */
 	struct image *image;
 };
 void place_parse(const char *text, struct place *place);
-/* Parses a place in an image and opens it; false after an error was told. A disk alone stands for its root if `whole`. */
+/* Parses a place in an image and opens it; false after an error was told. A disk alone stands for its root if
+ * `whole`. */
 bool place_open(const char *text, bool whole, struct place *place);
 
 /* One name of a directory. */
@@ -95,7 +99,8 @@ struct listing {
 	size_t count;
 	char *text; /* of the names */
 };
-/* Reads a directory, without "." and "..". Negative errno. Sorted by the bytes of names, or by inode number. */
+/* Reads a directory, without "." and "..". Negative errno. Sorted by the bytes of names, or by inode number.
+ */
 enum listing_order { BY_NAME, BY_INODE };
 int listing_read(struct shale_task *task, const char *path, enum listing_order order, struct listing *list);
 void listing_free(struct listing *list);
@@ -105,14 +110,15 @@ char *path_join(const char *dir, const char *name);
 /* Names as they are shown: on a terminal, bytes that would move its cursor are shown as \ooo. */
 void print_name(const char *name);
 void mode_text(mode_t mode, char out[11]); /* "-rw-r--r--" */
-const char *type_text(mode_t mode);	   /* "regular file" */
-char type_letter(mode_t mode);		   /* 'f', 'd', 'l', ... as find -type */
+const char *type_text(mode_t mode);        /* "regular file" */
+char type_letter(mode_t mode);             /* 'f', 'd', 'l', ... as find -type */
 /* 1024 → "1.0K", as ls -h; rounded up. */
 void human_text(uint64_t bytes, char out[16]);
-void time_text(int64_t seconds, char out[20]);				/* "2026-11-22 10:00" in the local time zone */
-void time_text_full(const struct timespec *ts, char out[48]);		/* with nanoseconds and zone */
+void time_text(int64_t seconds, char out[20]);                /* "2026-11-22 10:00" in the local time zone */
+void time_text_full(const struct timespec *ts, char out[48]); /* with nanoseconds and zone */
 
-/* JSON on standard output. A value begins with json_object/json_array/...; commas and indentation come by themselves. */
+/* JSON on standard output. A value begins with json_object/json_array/...; commas and indentation come by
+ * themselves. */
 void json_object(const char *key);
 void json_array(const char *key);
 void json_end(void);

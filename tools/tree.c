@@ -15,18 +15,31 @@ static error_t parse(int key, char *arg, struct argp_state *state)
 	char *end;
 
 	switch (key) {
-	case 'a': all = true; return 0;
-	case 'd': directories_only = true; return 0;
-	case 'f': full = true; return 0;
-	case 'h': human = sizes = true; return 0;
-	case 's': sizes = true; return 0;
-	case 'p': modes = true; return 0;
+	case 'a':
+		all = true;
+		return 0;
+	case 'd':
+		directories_only = true;
+		return 0;
+	case 'f':
+		full = true;
+		return 0;
+	case 'h':
+		human = sizes = true;
+		return 0;
+	case 's':
+		sizes = true;
+		return 0;
+	case 'p':
+		modes = true;
+		return 0;
 	case 'L':
 		max_depth = (int)strtol(arg, &end, 10);
 		if (*end || max_depth < 1)
 			argp_error(state, "bad depth \"%s\"", arg);
 		return 0;
-	default: return ARGP_ERR_UNKNOWN;
+	default:
+		return ARGP_ERR_UNKNOWN;
 	}
 }
 
@@ -52,7 +65,8 @@ static void print_facts(const struct stat *st)
 		human_text((uint64_t)st->st_size, size);
 	else
 		snprintf(size, sizeof(size), "%lld", (long long)st->st_size);
-	printf("[%s%s%*s]  ", modes ? mode : "", modes && sizes ? " " : "", sizes ? 11 : 0, sizes ? size : "");
+	printf("[%s%s%*s]  ", modes ? mode : "", modes && sizes ? " " : "", sizes ? 11 : 0,
+	       sizes ? size : "");
 }
 
 static void print_entry(struct shale_task *task, const char *path, const char *name, const struct stat *st)
@@ -82,7 +96,8 @@ static void draw(const struct place *place, const char *path, char *prefix, size
 		return;
 	}
 	for (size_t i = 0; i < list.count; i++)
-		if ((all || *list.entries[i].name != '.') && (!directories_only || list.entries[i].type == DT_DIR))
+		if ((all || *list.entries[i].name != '.') &&
+		    (!directories_only || list.entries[i].type == DT_DIR))
 			last = i;
 	for (size_t i = 0; i < list.count; i++) {
 		const char *name = list.entries[i].name;
@@ -123,8 +138,12 @@ static void draw(const struct place *place, const char *path, char *prefix, size
 
 int verb_tree(int argc, char **argv)
 {
-	static const struct tool_options o = {
-		.options = options, .parse = parse, .words = "PLACE...", .doc = "Draws directory trees.", .json = true, .least = 1};
+	static const struct tool_options o = {.options = options,
+					      .parse = parse,
+					      .words = "PLACE...",
+					      .doc = "Draws directory trees.",
+					      .json = true,
+					      .least = 1};
 	static char prefix[PATH_MAX * 4 + 16];
 	char **words = tool_parse(&o, argc, argv);
 
@@ -154,6 +173,7 @@ int verb_tree(int argc, char **argv)
 	else if (directories_only)
 		printf("\n%llu directories\n", (unsigned long long)directories);
 	else
-		printf("\n%llu directories, %llu files\n", (unsigned long long)directories, (unsigned long long)files);
+		printf("\n%llu directories, %llu files\n", (unsigned long long)directories,
+		       (unsigned long long)files);
 	return 0;
 }

@@ -9,8 +9,8 @@
 #define LIST_MAX  65536
 #define VALUE_MAX 65536
 
-int xattrs_each(struct shale_task *task, const char *path, void (*fn)(void *arg, const char *name, const void *value, size_t size),
-		void *arg)
+int xattrs_each(struct shale_task *task, const char *path,
+		void (*fn)(void *arg, const char *name, const void *value, size_t size), void *arg)
 {
 	static char list[LIST_MAX], value[VALUE_MAX];
 	ssize_t n = shale_llistxattr(task, path, list, sizeof(list));

@@ -7,8 +7,9 @@
 
 struct shale_task;
 
-/* Calls fn for each attribute of the file (symlinks are not followed). Negative errno when they cannot be read. */
-int xattrs_each(struct shale_task *task, const char *path, void (*fn)(void *arg, const char *name, const void *value, size_t size),
-		void *arg);
+/* Calls fn for each attribute of the file (symlinks are not followed). Negative errno when they cannot be
+ * read. */
+int xattrs_each(struct shale_task *task, const char *path,
+		void (*fn)(void *arg, const char *name, const void *value, size_t size), void *arg);
 
 #endif
