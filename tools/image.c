@@ -12,6 +12,10 @@
 
 extern bool option_unlocked;
 
+/* What is read here is mostly read once: memory that is used again is faster than new memory, which the host
+ * has to clear. */
+#define MEMORY_LIMIT (96ull << 20)
+
 static struct shale *machine;
 static struct shale_task *root_task;
 static struct image **images;
@@ -24,6 +28,7 @@ struct shale *tool_machine(void)
 
 	if (machine)
 		return machine;
+	options.memory_limit = MEMORY_LIMIT;
 	err = shale_new(&options, &machine);
 	if (!err)
 		err = shale_task_new(machine, NULL, &root_task);
@@ -44,17 +49,33 @@ struct shale_task *tool_root_task(void)
 static void told(const char *disk, ssize_t (*words)(struct shale *, char *, size_t), int err)
 {
 	char text[512] = "";
+	size_t len = strlen(disk);
 
+	/* The words may begin with the name, which is told anyway. */
 	if (words(tool_machine(), text, sizeof(text)) > 0)
-		tool_error_text(disk, text);
+		tool_error_text(disk, !strncmp(text, disk, len) && !strncmp(text + len, ": ", 2)
+					      ? text + len + 2
+					      : text);
 	else
 		tool_error(disk, err);
+}
+
+/*
+ * The URI for a disk as the user wrote it. The host's page cache reads ahead over the borders of files and
+ * still has what the last run of the tool has read, so it is used unless the user says otherwise.
+ */
+static char *disk_uri(const char *disk)
+{
+	bool host_file = !strchr(disk, ':') || !strncmp(disk, "file:", 5);
+
+	return tool_printf("%s%s", disk, host_file && !strchr(disk, '?') ? "?direct=0" : "");
 }
 
 struct image *image_attach(const char *disk)
 {
 	unsigned flags = SHALE_DISK_READ_ONLY | (option_unlocked ? SHALE_DISK_UNLOCKED : 0);
 	struct image *image;
+	char *uri;
 	int err;
 
 	for (size_t i = 0; i < image_count; i++)
@@ -63,7 +84,9 @@ struct image *image_attach(const char *disk)
 	image = tool_alloc(sizeof(*image));
 	image->disk = disk;
 	snprintf(image->device, sizeof(image->device), "/dev/d%zu", image_count);
-	err = shale_disk_add(tool_machine(), image->device + 5, disk, flags);
+	uri = disk_uri(disk);
+	err = shale_disk_add(tool_machine(), image->device + 5, uri, flags);
+	free(uri);
 	if (err) {
 		told(disk, shale_disk_error, err);
 		free(image);

@@ -176,6 +176,16 @@ void io_handover(struct shale *machine)
 	poller = smp_load_acquire(&machine->wait.poller);
 	if (!poller || atomic_read(&poller->inflight) == 0)
 		return;
+	/* What has ended by now (a read that the host had in its cache) needs no thread to be woken. */
+	if (poller_trylock(poller)) {
+		int left;
+
+		reap(poller, false);
+		left = atomic_read(&poller->inflight);
+		poller_unlock(poller);
+		if (left == 0)
+			return;
+	}
 	xchg(&machine->wait.orphaned, 1u);
 	pass_on(machine, poller);
 }
@@ -262,8 +272,11 @@ void io_poller_unregister(struct io_poller *poller)
 {
 	struct machine_wait *mw = &poller->machine->wait;
 
-	BUG_ON(atomic_read(&poller->inflight) != 0);
 	completer_stop(mw);
+	/* Who waited for a request may be here before its reaper has counted it and left. */
+	while (!poller_trylock(poller))
+		sched_yield();
+	BUG_ON(atomic_read(&poller->inflight) != 0);
 	smp_store_release(&mw->poller, NULL);
 }
 
