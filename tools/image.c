@@ -124,14 +124,3 @@ struct image *image_open(const char *disk)
 	}
 	return image;
 }
-
-void images_close(void)
-{
-	if (!machine)
-		return;
-	for (size_t i = 0; i < image_count; i++)
-		shale_task_free(images[i]->task);
-	shale_task_free(root_task);
-	(void)shale_free(machine);
-	machine = NULL;
-}

@@ -41,7 +41,6 @@ static int run_verb(int argc, char **argv)
 			continue;
 		tool_verb = v->name;
 		status = v->run(argc, argv);
-		images_close();
 		if (fflush(stdout) || ferror(stdout)) {
 			if (errno != EPIPE)
 				tool_error("standard output", errno);

@@ -56,91 +56,86 @@ static void print_time(const struct timespec *ts, bool seconds)
 	}
 }
 
+/* The directives that stand for a decimal number. */
+static bool number_of(char c, const struct stat *st, long long *value)
+{
+	const struct {
+		char c;
+		long long value;
+	} numbers[] = {
+		{'b', st->st_blocks},
+		{'B', 512},
+		{'g', st->st_gid},
+		{'G', st->st_gid},
+		{'h', (long long)st->st_nlink},
+		{'i', (long long)st->st_ino},
+		{'o', st->st_blksize},
+		{'s', st->st_size},
+		{'u', st->st_uid},
+		{'U', st->st_uid},
+	};
+
+	for (size_t i = 0; i < sizeof(numbers) / sizeof(numbers[0]); i++) {
+		if (numbers[i].c == c) {
+			*value = numbers[i].value;
+			return true;
+		}
+	}
+	return false;
+}
+
+/* The directives that stand for a time: lower case in words, upper case in seconds. */
+static bool time_of(char c, const struct facts *f, const struct timespec **ts)
+{
+	static const char letters[] = "wWxXyYzZ";
+	const struct timespec *times[] = {&f->birth, &f->st.st_atim, &f->st.st_mtim, &f->st.st_ctim};
+	const char *at = strchr(letters, c);
+
+	if (at)
+		*ts = times[(at - letters) / 2];
+	return at != NULL;
+}
+
+static void print_quoted(const struct facts *f)
+{
+	putchar('\'');
+	print_name(f->place->path);
+	putchar('\'');
+	if (*f->target) {
+		fputs(" -> '", stdout);
+		print_name(f->target);
+		putchar('\'');
+	}
+}
+
 static void print_directive(char c, const struct facts *f)
 {
 	const struct stat *st = &f->st;
+	const struct timespec *ts;
+	long long number;
 	char mode[11];
 
-	switch (c) {
-	case 'a':
-		printf("%o", st->st_mode & 07777);
-		break;
-	case 'A':
+	if (number_of(c, st, &number)) {
+		printf("%lld", number);
+	} else if (time_of(c, f, &ts)) {
+		print_time(ts, c < 'a');
+	} else if (c == 'A') {
 		mode_text(st->st_mode, mode);
 		fputs(mode, stdout);
-		break;
-	case 'b':
-		printf("%llu", (unsigned long long)st->st_blocks);
-		break;
-	case 'B':
-		fputs("512", stdout);
-		break;
-	case 'f':
-		printf("%x", st->st_mode);
-		break;
-	case 'F':
+	} else if (c == 'a' || c == 'f') {
+		printf(c == 'a' ? "%o" : "%x", c == 'a' ? st->st_mode & 07777 : st->st_mode);
+	} else if (c == 'F') {
 		fputs(S_ISREG(st->st_mode) && !st->st_size ? "regular empty file" : type_text(st->st_mode),
 		      stdout);
-		break;
-	case 'g':
-	case 'G':
-		printf("%u", st->st_gid);
-		break;
-	case 'h':
-		printf("%lu", (unsigned long)st->st_nlink);
-		break;
-	case 'i':
-		printf("%llu", (unsigned long long)st->st_ino);
-		break;
-	case 'n':
+	} else if (c == 'n') {
 		print_name(f->place->path);
-		break;
-	case 'N':
-		putchar('\'');
-		print_name(f->place->path);
-		putchar('\'');
-		if (*f->target) {
-			fputs(" -> '", stdout);
-			print_name(f->target);
-			putchar('\'');
-		}
-		break;
-	case 'o':
-		printf("%ld", (long)st->st_blksize);
-		break;
-	case 's':
-		printf("%lld", (long long)st->st_size);
-		break;
-	case 't':
-		printf("%x", major(st->st_rdev));
-		break;
-	case 'T':
-		printf("%x", minor(st->st_rdev));
-		break;
-	case 'u':
-	case 'U':
-		printf("%u", st->st_uid);
-		break;
-	case 'w':
-	case 'W':
-		print_time(&f->birth, c == 'W');
-		break;
-	case 'x':
-	case 'X':
-		print_time(&st->st_atim, c == 'X');
-		break;
-	case 'y':
-	case 'Y':
-		print_time(&st->st_mtim, c == 'Y');
-		break;
-	case 'z':
-	case 'Z':
-		print_time(&st->st_ctim, c == 'Z');
-		break;
-	case '%':
+	} else if (c == 'N') {
+		print_quoted(f);
+	} else if (c == 't' || c == 'T') {
+		printf("%x", c == 't' ? major(st->st_rdev) : minor(st->st_rdev));
+	} else if (c == '%') {
 		putchar('%');
-		break;
-	default:
+	} else {
 		printf("%%%c", c);
 	}
 }

@@ -7,14 +7,13 @@
  */
 #include "tool.h"
 
-#include <archive.h>
-#include <archive_entry.h>
 #include <limits.h>
 #include <locale.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
+#include "libarchive.h"
 #include "seen.h"
 #include "xattrs.h"
 
@@ -36,6 +35,7 @@ static struct job queue[QUEUE];
 static unsigned first, waiting;
 static off_t ahead_bytes;
 
+static const struct libarchive *lib;
 static struct archive *archive;
 static struct seen links;
 static char *buffer;
@@ -75,7 +75,7 @@ static const struct argp_option options[] = {
 static void output_broken(void)
 {
 	if (!broken)
-		tool_error_text(output ? output : "standard output", archive_error_string(archive));
+		tool_error_text(output ? output : "standard output", lib->archive_error_string(archive));
 	broken = true;
 }
 
@@ -102,8 +102,9 @@ static void add_acl(struct archive_entry *entry, int type, const uint8_t *p, siz
 
 		for (size_t i = 0; i < sizeof(tags) / sizeof(tags[0]); i++)
 			if (tags[i].tag == tag)
-				archive_entry_acl_add_entry(entry, type, (int)(perm & 7), tags[i].ours,
-							    tag == 0x02 || tag == 0x08 ? (int)id : -1, NULL);
+				lib->archive_entry_acl_add_entry(entry, type, (int)(perm & 7), tags[i].ours,
+								 tag == 0x02 || tag == 0x08 ? (int)id : -1,
+								 NULL);
 	}
 }
 
@@ -116,7 +117,7 @@ static void add_attribute(void *arg, const char *name, const void *value, size_t
 	else if (!strcmp(name, "system.posix_acl_default"))
 		add_acl(entry, ARCHIVE_ENTRY_ACL_TYPE_DEFAULT, value, size);
 	else
-		archive_entry_xattr_add_entry(entry, name, value, size);
+		lib->archive_entry_xattr_add_entry(entry, name, value, size);
 }
 
 static void add_sparse(struct archive_entry *entry, const struct job *job)
@@ -132,12 +133,12 @@ static void add_sparse(struct archive_entry *entry, const struct job *job)
 		hole = shale_lseek(job->task, job->fd, at, SEEK_HOLE);
 		if (hole < 0)
 			break;
-		archive_entry_sparse_add_entry(entry, at, hole - at);
+		lib->archive_entry_sparse_add_entry(entry, at, hole - at);
 		at = hole;
 	}
 	/* All hole: told by an empty run at the end. */
-	if (!archive_entry_sparse_count(entry))
-		archive_entry_sparse_add_entry(entry, job->st.st_size, 0);
+	if (!lib->archive_entry_sparse_count(entry))
+		lib->archive_entry_sparse_add_entry(entry, job->st.st_size, 0);
 }
 
 /* The end of what lies at `at`, and whether that is data. */
@@ -171,7 +172,7 @@ static void write_data(const struct job *job)
 			tool_error(job->path, n ? (int)n : EIO);
 			return;
 		}
-		if (archive_write_data(archive, is_data ? buffer : zeroes, (size_t)n) < 0)
+		if (lib->archive_write_data(archive, is_data ? buffer : zeroes, (size_t)n) < 0)
 			output_broken();
 		at += n;
 		bytes_written += (uint64_t)n;
@@ -185,10 +186,10 @@ static bool fill_entry(struct archive_entry *entry, const struct job *job)
 	bool fresh = true;
 	ssize_t n;
 
-	archive_entry_copy_stat(entry, &job->st);
-	archive_entry_copy_pathname(entry, member_name(job->path));
+	lib->archive_entry_copy_stat(entry, &job->st);
+	lib->archive_entry_copy_pathname(entry, member_name(job->path));
 	if (!S_ISREG(job->st.st_mode))
-		archive_entry_unset_size(entry);
+		lib->archive_entry_unset_size(entry);
 	if (S_ISLNK(job->st.st_mode)) {
 		n = shale_readlink(job->task, job->path, target, sizeof(target) - 1);
 		if (n < 0) {
@@ -196,7 +197,7 @@ static bool fill_entry(struct archive_entry *entry, const struct job *job)
 			return false;
 		}
 		target[n] = 0;
-		archive_entry_copy_symlink(entry, target);
+		lib->archive_entry_copy_symlink(entry, target);
 	}
 	if (!S_ISDIR(job->st.st_mode) && job->st.st_nlink > 1) {
 		struct seen_entry *e = seen_get(&links, job->st.st_ino, &fresh);
@@ -204,18 +205,18 @@ static bool fill_entry(struct archive_entry *entry, const struct job *job)
 		if (fresh)
 			e->name = tool_printf("%s", member_name(job->path));
 		else
-			archive_entry_copy_hardlink(entry, e->name);
+			lib->archive_entry_copy_hardlink(entry, e->name);
 	}
 	if (fresh)
 		add_sparse(entry, job);
 	else
-		archive_entry_unset_size(entry);
+		lib->archive_entry_unset_size(entry);
 	return true;
 }
 
 static void write_job(struct job *job)
 {
-	struct archive_entry *entry = archive_entry_new();
+	struct archive_entry *entry = lib->archive_entry_new();
 	int err;
 
 	if (!entry)
@@ -226,14 +227,14 @@ static void write_job(struct job *job)
 			tool_error(job->path, err);
 		if (verbose)
 			fprintf(stderr, "%s\n", member_name(job->path));
-		if (archive_write_header(archive, entry) < ARCHIVE_WARN)
+		if (lib->archive_write_header(archive, entry) < ARCHIVE_WARN)
 			output_broken();
-		else if (job->fd >= 0 && !archive_entry_hardlink(entry))
+		else if (job->fd >= 0 && !lib->archive_entry_hardlink(entry))
 			write_data(job);
-		if (!broken && archive_write_finish_entry(archive) < ARCHIVE_WARN)
+		if (!broken && lib->archive_write_finish_entry(archive) < ARCHIVE_WARN)
 			output_broken();
 	}
-	archive_entry_free(entry);
+	lib->archive_entry_free(entry);
 	progress("tar", ++files, bytes_written);
 }
 
@@ -310,16 +311,19 @@ static int archive_open(void)
 {
 	int r;
 
-	archive = archive_write_new();
+	lib = libarchive_load();
+	if (!lib)
+		return 0;
+	archive = lib->archive_write_new();
 	if (!archive)
 		tool_no_memory();
-	archive_write_set_format_pax(archive);
+	lib->archive_write_set_format_pax(archive);
 	/* The form of attributes that GNU tar reads, too. */
-	archive_write_set_options(archive, "xattrheader=SCHILY");
-	archive_write_set_bytes_per_block(archive, CHUNK);
-	archive_write_set_bytes_in_last_block(archive, 10240);
-	r = output ? archive_write_open_filename(archive, output)
-		   : archive_write_open_fd(archive, STDOUT_FILENO);
+	lib->archive_write_set_options(archive, "xattrheader=SCHILY");
+	lib->archive_write_set_bytes_per_block(archive, CHUNK);
+	lib->archive_write_set_bytes_in_last_block(archive, 10240);
+	r = output ? lib->archive_write_open_filename(archive, output)
+		   : lib->archive_write_open_fd(archive, STDOUT_FILENO);
 	if (r != ARCHIVE_OK)
 		output_broken();
 	return r == ARCHIVE_OK;
@@ -354,9 +358,9 @@ int verb_tar(int argc, char **argv)
 		seen_free(&links);
 	}
 	progress_end();
-	if (archive_write_close(archive) != ARCHIVE_OK)
+	if (lib->archive_write_close(archive) != ARCHIVE_OK)
 		output_broken();
-	archive_write_free(archive);
+	lib->archive_write_free(archive);
 	free(buffer);
 	return 0;
 }

@@ -67,14 +67,14 @@ struct image {
 	struct shale_task *task;
 	char device[32]; /* in the machine: "/dev/d0" */
 };
-/* The machine and its first task (root); made on first use. */
+/* The machine and its first task (root); made on first use. Nothing is ever written, so the end of the
+ * process ends it: taking it apart first would take longer than most verbs. */
 struct shale *tool_machine(void);
 struct shale_task *tool_root_task(void);
 /* Attaches the disk, read-only. NULL after an error was told. The same disk is attached once. */
 struct image *image_attach(const char *disk);
 /* Attaches and mounts. */
 struct image *image_open(const char *disk);
-void images_close(void);
 
 /* A place as the user wrote it. */
 struct place {

@@ -20,6 +20,7 @@ struct worker {
 	char *buffer;
 	uint64_t sink;
 	pthread_barrier_t *barrier;
+	double start, end; /* of its part; the thread that started it may be late on a busy machine */
 };
 
 static void spin(struct worker *w)
@@ -67,8 +68,9 @@ static void *thread(void *arg)
 	struct worker *w = arg;
 
 	pthread_barrier_wait(w->barrier);
+	w->start = bench_now();
 	w->body(w);
-	pthread_barrier_wait(w->barrier);
+	w->end = bench_now();
 	return NULL;
 }
 
@@ -77,20 +79,19 @@ static double rate(struct worker *workers, unsigned count)
 {
 	pthread_t threads[2];
 	pthread_barrier_t barrier;
-	double start, end;
+	double start = 0, end = 0;
 
-	pthread_barrier_init(&barrier, NULL, count + 1);
+	pthread_barrier_init(&barrier, NULL, count);
 	for (unsigned i = 0; i < count; i++) {
 		workers[i].barrier = &barrier;
 		if (pthread_create(&threads[i], NULL, thread, &workers[i]))
 			exit(1);
 	}
-	pthread_barrier_wait(&barrier);
-	start = bench_now();
-	pthread_barrier_wait(&barrier);
-	end = bench_now();
-	for (unsigned i = 0; i < count; i++)
+	for (unsigned i = 0; i < count; i++) {
 		pthread_join(threads[i], NULL);
+		start = !i || workers[i].start < start ? workers[i].start : start;
+		end = workers[i].end > end ? workers[i].end : end;
+	}
 	pthread_barrier_destroy(&barrier);
 	return (double)count * workers[0].n / (end - start);
 }
