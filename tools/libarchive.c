@@ -17,11 +17,11 @@ const struct libarchive *libarchive_load(void)
 		tool_error_text(LIBRARY, dlerror());
 		return NULL;
 	}
-#define LIBARCHIVE_FIND(name)                                            \
-	lib.name = (__typeof__(name) *)dlsym(handle, #name);             \
-	if (!lib.name) {                                                 \
-		tool_error_text(LIBRARY, "has no function " #name);      \
-		return NULL;                                             \
+#define LIBARCHIVE_FIND(name)                                                                                \
+	lib.name = (__typeof__(name) *)dlsym(handle, #name);                                                 \
+	if (!lib.name) {                                                                                     \
+		tool_error_text(LIBRARY, "has no function " #name);                                          \
+		return NULL;                                                                                 \
 	}
 	LIBARCHIVE_FUNCTIONS(LIBARCHIVE_FIND)
 #undef LIBARCHIVE_FIND

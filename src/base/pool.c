@@ -21,6 +21,9 @@
 #define unpoison(p, n) ((void)0)
 #endif
 
+#ifndef MADV_POPULATE_WRITE
+#define MADV_POPULATE_WRITE 23
+#endif
 #define SLAB_BYTES      ((size_t)SZ_64K)
 #define OBJECT_MAX      ((size_t)SZ_16K)
 #define BATCH_MAX       32
@@ -103,6 +106,9 @@ static struct slab *slab_make(struct pool *pool)
 
 	if (!slab)
 		return NULL;
+	/* Every page is touched at once: one call instead of sixteen faults. Where the host has no such call,
+	 * they come. */
+	(void)madvise(slab, SLAB_BYTES, MADV_POPULATE_WRITE);
 	machine_charge(pool->machine, SLAB_BYTES);
 	slab->machine = pool->machine;
 	slab->free = NULL;

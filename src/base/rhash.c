@@ -26,6 +26,9 @@ int rhash_init(struct shale *machine, struct rhash *ht, unsigned bits)
 		 -1, 0);
 	if (p == MAP_FAILED)
 		return -ENOMEM;
+	/* A large table is touched all over as soon as it is used: a few large pages instead of thousands of
+	 * faults. */
+	(void)madvise(p, rhash_bytes(ht), MADV_HUGEPAGE);
 	ht->buckets = p;
 	return 0;
 }

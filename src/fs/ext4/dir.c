@@ -158,16 +158,19 @@ static int gather_dots(struct gather *g, const struct ext4_htree_path *path)
 static void leaves_readahead(struct inode *dir, const struct ext4_htree_path *path)
 {
 	const struct ext4_htree_frame *f = &path->frames[path->levels - 1];
+	struct blk_plug plug;
 
 	if (f->at % AHEAD)
 		return;
+	blk_start_plug(&plug);
 	for (u32 i = f->at; i < min(f->count, f->at + 2 * AHEAD); i++) {
 		struct ext4_map map = {.lblk = le32_to_cpu(f->entries[i].block) & 0x0fffffff, .len = 1};
 
 		if (ext4_map_blocks(dir, &map) || !map.mapped)
-			return;
+			break;
 		breadahead(dir->i_sb->s_bdev, map.pblk, 1, dir->i_sb->s_blocksize);
 	}
+	blk_finish_plug(&plug);
 }
 
 static int gather_leaves(struct gather *g)
