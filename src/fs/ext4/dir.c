@@ -8,9 +8,9 @@
  * they hang on the open file and are guarded, as its position is, by f_pos_lock.
  */
 #include <dirent.h>
-#include <stdlib.h>
 
 #include "base/alloc.h"
+#include "fs/ext4/dx_sort.h"
 #include "fs/ext4/ext4_internal.h"
 #include "vfs/file.h"
 
@@ -18,18 +18,12 @@
 #define NO_HASH   0xffffffffu
 #define AHEAD     16 /* directory blocks read ahead */
 
-struct dx_name {
-	u32 hash, minor, seq; /* seq: order of coming, breaks ties */
-	u32 ino;
-	u32 text; /* offset in dx_dir.text */
-	u8 len, type;
-};
-
 struct dx_dir {
 	struct dx_name *names;
+	void *spare; /* to sort through */
 	char *text;
 	u32 count, room, at; /* at: next one to tell */
-	u32 text_used, text_room;
+	u32 text_used, text_room, spare_room;
 	u32 next_hash; /* where the next leaf begins; NO_HASH: that was the last */
 	loff_t pos;    /* where the file's position must be for this to be of use */
 };
@@ -48,6 +42,7 @@ bool ext4_is_dx(const struct inode *dir)
 static void dx_dir_free(struct dx_dir *d)
 {
 	kfree(d->names);
+	kfree(d->spare);
 	kfree(d->text);
 	kfree(d);
 }
@@ -201,17 +196,6 @@ static int gather_leaves(struct gather *g)
 	return err;
 }
 
-static int name_order(const void *a, const void *b)
-{
-	const struct dx_name *x = a, *y = b;
-
-	if (x->hash != y->hash)
-		return x->hash < y->hash ? -1 : 1;
-	if (x->minor != y->minor)
-		return x->minor < y->minor ? -1 : 1;
-	return x->seq < y->seq ? -1 : x->seq > y->seq;
-}
-
 /* Fills d with the names at and behind `from`, up to a leaf's end. -ENOENT: the index is of no use. */
 static int dx_fill(struct inode *dir, struct dx_dir *d, struct ext4_hash from)
 {
@@ -230,7 +214,9 @@ static int dx_fill(struct inode *dir, struct dx_dir *d, struct ext4_hash from)
 		err = gather_block(&g, 0);
 	}
 	if (!err)
-		qsort(d->names, d->count, sizeof(*d->names), name_order);
+		err = room_for(dir->i_sb->s_machine, &d->spare, &d->spare_room, d->count, DX_SORT_SPARE(1));
+	if (!err)
+		dx_sort(d->names, d->count, d->spare);
 	return err;
 }
 

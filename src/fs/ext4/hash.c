@@ -87,32 +87,30 @@ static inline u32 md4_h(u32 x, u32 y, u32 z)
 	return x ^ y ^ z;
 }
 
+#define STEP(f, a, b, c, d, x, s) (a = rol32(a + f(b, c, d) + (x), s))
+#define FOUR(f, k, s0, s1, s2, s3, i0, i1, i2, i3)                                                           \
+	STEP(f, a, b, c, d, in[i0] + (k), s0);                                                               \
+	STEP(f, d, a, b, c, in[i1] + (k), s1);                                                               \
+	STEP(f, c, d, a, b, in[i2] + (k), s2);                                                               \
+	STEP(f, b, c, d, a, in[i3] + (k), s3)
+
 static void half_md4_transform(u32 state[4], const u32 in[8])
 {
-	static const u8 order[3][8] = {
-		{0, 1, 2, 3, 4, 5, 6, 7}, {1, 3, 5, 7, 0, 2, 4, 6}, {3, 7, 2, 6, 1, 5, 0, 4}};
 	u32 a = state[0], b = state[1], c = state[2], d = state[3];
 
-#define STEP(f, a, b, c, d, x, s) (a = rol32(a + f(b, c, d) + (x), s))
-#define ROUND(f, r, k, s0, s1, s2, s3)                                                                       \
-	do {                                                                                                 \
-		for (unsigned i = 0; i < 8; i += 4) {                                                        \
-			STEP(f, a, b, c, d, in[order[r][i]] + (k), s0);                                      \
-			STEP(f, d, a, b, c, in[order[r][i + 1]] + (k), s1);                                  \
-			STEP(f, c, d, a, b, in[order[r][i + 2]] + (k), s2);                                  \
-			STEP(f, b, c, d, a, in[order[r][i + 3]] + (k), s3);                                  \
-		}                                                                                            \
-	} while (0)
-	ROUND(md4_f, 0, 0u, 3, 7, 11, 19);
-	ROUND(md4_g, 1, 0x5A827999u, 3, 5, 9, 13);
-	ROUND(md4_h, 2, 0x6ED9EBA1u, 3, 9, 11, 15);
-#undef ROUND
-#undef STEP
+	FOUR(md4_f, 0u, 3, 7, 11, 19, 0, 1, 2, 3);
+	FOUR(md4_f, 0u, 3, 7, 11, 19, 4, 5, 6, 7);
+	FOUR(md4_g, 0x5A827999u, 3, 5, 9, 13, 1, 3, 5, 7);
+	FOUR(md4_g, 0x5A827999u, 3, 5, 9, 13, 0, 2, 4, 6);
+	FOUR(md4_h, 0x6ED9EBA1u, 3, 9, 11, 15, 3, 7, 2, 6);
+	FOUR(md4_h, 0x6ED9EBA1u, 3, 9, 11, 15, 1, 5, 0, 4);
 	state[0] += a;
 	state[1] += b;
 	state[2] += c;
 	state[3] += d;
 }
+#undef FOUR
+#undef STEP
 
 static void seed_state(const struct ext4_sb_info *sbi, u32 state[4])
 {
