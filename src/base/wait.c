@@ -320,7 +320,8 @@ static int wake_bit_entry(struct wait_queue_entry *entry, void *key)
 {
 	struct bit_key *mine = entry->key, *woken = key;
 
-	if (mine->word != woken->word || mine->bit != woken->bit)
+	/* No key: a wake-up of what waits for a variable that hashes to the same queue (var_waitqueue). */
+	if (!woken || mine->word != woken->word || mine->bit != woken->bit)
 		return 0;
 	return waiter_wake(entry->waiter);
 }

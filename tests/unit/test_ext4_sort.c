@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * E5: the order in which names of a leaf are told, against the definition: by hash, minor hash, order of coming; for hashes that are spread,
- * equal, clustered as an enemy would, and for more names than a leaf holds.
+ * E5: the order in which names of a leaf are told, against the definition: by hash, minor hash, order of
+ * coming; for hashes that are spread, equal, clustered as an enemy would, and for more names than a leaf
+ * holds.
  */
 #include <setjmp.h>
 #include <stdarg.h>
@@ -34,7 +35,8 @@ static void sort_and_check(u32 n, u32 (*hash)(u64 *state, u32 i), u32 minors)
 	u64 state = n, sum = 0;
 
 	for (u32 i = 0; i < n; i++) {
-		names[i] = (struct dx_name){.hash = hash(&state, i), .minor = rnd(&state) % minors, .seq = i, .ino = i + 1};
+		names[i] = (struct dx_name){
+			.hash = hash(&state, i), .minor = rnd(&state) % minors, .seq = i, .ino = i + 1};
 		sum += names[i].ino;
 	}
 	dx_sort(names, n, spare);

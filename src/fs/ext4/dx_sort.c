@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Sorting the names of a leaf by hash. The hashes of a leaf are spread evenly over its part of the range, so each name is put where its hash says, into one
- * of as many buckets as there are names, and what is left out of order stands next to its place: an insertion sort ends it. Hashes that an enemy chose could
- * make that quadratic, so many names (more than one leaf holds) are sorted the ordinary way.
+ * Sorting the names of a leaf by hash. The hashes of a leaf are spread evenly over its part of the range, so
+ * each name is put where its hash says, into one of as many buckets as there are names, and what is left out
+ * of order stands next to its place: an insertion sort ends it. Hashes that an enemy chose could make that
+ * quadratic, so many names (more than one leaf holds) are sorted the ordinary way.
  */
 #include "fs/ext4/dx_sort.h"
 
