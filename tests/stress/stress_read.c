@@ -1,9 +1,11 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * usage: stress_read IMAGE SECONDS          threads that walk, open, list and read an ext4 image, and one that drops caches, under a tiny limit
- *        stress_read IMAGE ROUNDS SEED      the same calls in a threads=0 machine; prints a digest that is the same for the same seed
+ * usage: stress_read IMAGE SECONDS          threads that walk, open, list and read an ext4 image, and one
+ * that drops caches, under a tiny limit stress_read IMAGE ROUNDS SEED      the same calls in a threads=0
+ * machine; prints a digest that is the same for the same seed
  *
- * N1, V4, V5, P2: what is found is held against what was found at first (inode, size, sum of the data): reclaim must not show. Meant for the thread sanitizer.
+ * N1, V4, V5, P2: what is found is held against what was found at first (inode, size, sum of the data):
+ * reclaim must not show. Meant for the thread sanitizer.
  */
 #include <dirent.h>
 #include <errno.h>
@@ -19,10 +21,10 @@
 
 #include <shale/shale.h>
 
-#define THREADS	 4
-#define FILES	 4000
-#define LIMIT	 (6ull << 20)
-#define DEEPEST	 12
+#define THREADS 4
+#define FILES   4000
+#define LIMIT   (6ull << 20)
+#define DEEPEST 12
 
 struct known {
 	char *path;
@@ -90,7 +92,8 @@ static void learn(struct worker *w, const char *dir, int depth)
 	while ((n = shale_getdents64(w->task, fd, entries + used, (1 << 20) - (size_t)used)) > 0)
 		used += n;
 	shale_close(w->task, fd);
-	for (ssize_t at = 0; at < used && known_count < FILES; at += ((struct dirent64 *)(entries + at))->d_reclen) {
+	for (ssize_t at = 0; at < used && known_count < FILES;
+	     at += ((struct dirent64 *)(entries + at))->d_reclen) {
 		struct dirent64 *d = (struct dirent64 *)(entries + at);
 		struct known *k = &known[known_count];
 		struct stat st;
@@ -103,7 +106,8 @@ static void learn(struct worker *w, const char *dir, int depth)
 		if (n)
 			fail("lstat", k->path, n);
 		known_count++;
-		*k = (struct known){.path = k->path, .ino = st.st_ino, .mode = st.st_mode, .size = st.st_size};
+		*k = (struct known){
+			.path = k->path, .ino = st.st_ino, .mode = st.st_mode, .size = st.st_size};
 		if (S_ISREG(st.st_mode))
 			k->sum = read_sum(w, k);
 		if (S_ISDIR(st.st_mode) && depth < DEEPEST)
@@ -174,7 +178,10 @@ static void worker_start(struct worker *w, uint64_t seed)
 {
 	int err = shale_task_new(machine, NULL, &w->task);
 
-	*w = (struct worker){.task = w->task, .state = seed * 2 + 1, .digest = 0xcbf29ce484222325ull, .buffer = malloc(65536)};
+	*w = (struct worker){.task = w->task,
+			     .state = seed * 2 + 1,
+			     .digest = 0xcbf29ce484222325ull,
+			     .buffer = malloc(65536)};
 	if (!err)
 		err = shale_chroot(w->task, "/mnt");
 	if (!err)
@@ -229,7 +236,8 @@ static void run_threads(int seconds)
 		operations += workers[i].operations;
 		worker_end(&workers[i]);
 	}
-	printf("%llu operations in %u threads, nothing changed under them\n", (unsigned long long)operations, THREADS);
+	printf("%llu operations in %u threads, nothing changed under them\n", (unsigned long long)operations,
+	       THREADS);
 }
 
 /* One caller; the machine's own work (reclaim, completions) is ordered by the seed. */
@@ -246,7 +254,8 @@ static void run_single(unsigned rounds, uint64_t seed)
 	}
 	shale_vmstat(machine, counters, sizeof(counters));
 	w.digest = add(w.digest, counters, strlen(counters));
-	printf("digest %016llx after %llu operations\n", (unsigned long long)w.digest, (unsigned long long)w.operations);
+	printf("digest %016llx after %llu operations\n", (unsigned long long)w.digest,
+	       (unsigned long long)w.operations);
 	worker_end(&w);
 }
 
