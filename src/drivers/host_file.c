@@ -2,8 +2,12 @@
 /*
  * The steps of opening, in order: look (what kind of thing is it), open, look again at what was opened, lock,
  * ask the loop devices, measure, direct I/O. The lock is an open-file-description lock on the whole file,
- * shared for reading and exclusive for writing, and goes with the descriptor. A block device is opened with
- * O_EXCL, so that neither the host mounts it nor we what it has mounted.
+ * shared for reading and exclusive for writing. A block device is opened with O_EXCL, so that neither the host
+ * mounts it nor we what it has mounted.
+ *
+ * The host lets go of a file that was registered with a ring only some time after the ring was closed or its
+ * program has ended. So a lock is given back in so many words when a file is closed, and what is in use is
+ * asked for again, for a moment, before it is refused.
  */
 #include "drivers/host_file_internal.h"
 
@@ -13,10 +17,26 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/ioctl.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "base/log.h"
 #include "block/driver.h"
+
+/* How often, and how many milliseconds apart, the host is asked for a file that is in use. */
+#define BUSY_TRIES    40
+#define BUSY_PAUSE_MS 5
+
+/* To be asked when a file is in use: waits a moment and says whether to try again. */
+static bool busy_wait_a_moment(unsigned *tries)
+{
+	struct timespec pause = {.tv_nsec = BUSY_PAUSE_MS * 1000000L};
+
+	if (++*tries > BUSY_TRIES)
+		return false;
+	nanosleep(&pause, NULL);
+	return true;
+}
 
 static int check_kind(struct shale *machine, const char *path, const struct stat *st)
 {
@@ -34,6 +54,7 @@ static int check_kind(struct shale *machine, const char *path, const struct stat
 static int open_checked(struct shale *machine, const struct host_file_request *how, struct stat *st)
 {
 	int flags = (how->read_only ? O_RDONLY : O_RDWR) | O_CLOEXEC | O_NOCTTY | O_NONBLOCK;
+	unsigned tries = 0;
 	struct stat now;
 	int fd, err;
 
@@ -44,7 +65,9 @@ static int open_checked(struct shale *machine, const struct host_file_request *h
 		return err;
 	if (S_ISBLK(st->st_mode) && !(how->unlocked && how->read_only))
 		flags |= O_EXCL;
-	fd = open(how->path, flags);
+	do
+		fd = open(how->path, flags);
+	while (fd < 0 && errno == EBUSY && busy_wait_a_moment(&tries));
 	if (fd < 0 && errno == EBUSY)
 		return disk_error(machine, -EBUSY, "%s: is in use by the host (mounted or claimed)",
 				  how->path);
@@ -67,9 +90,12 @@ static int open_checked(struct shale *machine, const struct host_file_request *h
 static int lock_file(struct shale *machine, const struct host_file_request *how, int fd)
 {
 	struct flock lock = {.l_type = how->read_only ? F_RDLCK : F_WRLCK, .l_whence = SEEK_SET};
+	unsigned tries = 0;
 
-	if (how->unlocked || fcntl(fd, F_OFD_SETLK, &lock) == 0)
-		return 0;
+	do
+		if (how->unlocked || fcntl(fd, F_OFD_SETLK, &lock) == 0)
+			return 0;
+	while ((errno == EAGAIN || errno == EACCES) && busy_wait_a_moment(&tries));
 	if (errno == EAGAIN || errno == EACCES)
 		return disk_error(machine, -EBUSY, "%s: is in use: another program has locked it for %s",
 				  how->path, how->read_only ? "writing" : "reading or writing");
@@ -97,25 +123,36 @@ static bool loop_has_file(const char *name, const struct stat *st)
 	return stat(backing, &other) == 0 && other.st_dev == st->st_dev && other.st_ino == st->st_ino;
 }
 
-static int check_loops(struct shale *machine, const struct host_file_request *how, const struct stat *st)
+/* Is the file behind a loop device? Then `name` is the device's. */
+static bool find_loop(const struct stat *st, char *name, size_t size)
 {
+	DIR *dir = opendir("/sys/block");
 	struct dirent *entry;
 	bool found = false;
-	char name[64] = "";
-	DIR *dir;
 
-	if (!S_ISREG(st->st_mode) || (how->unlocked && how->read_only))
-		return 0;
-	dir = opendir("/sys/block");
 	if (!dir)
-		return 0; /* no sysfs: nothing to ask */
+		return false; /* no sysfs: nothing to ask */
 	while (!found && (entry = readdir(dir))) {
 		if (strncmp(entry->d_name, "loop", 4))
 			continue;
 		found = loop_has_file(entry->d_name, st);
-		snprintf(name, sizeof(name), "%.63s", entry->d_name);
+		snprintf(name, size, "%s", entry->d_name);
 	}
 	closedir(dir);
+	return found;
+}
+
+static int check_loops(struct shale *machine, const struct host_file_request *how, const struct stat *st)
+{
+	unsigned tries = 0;
+	char name[256];
+	bool found;
+
+	if (!S_ISREG(st->st_mode) || (how->unlocked && how->read_only))
+		return 0;
+	do
+		found = find_loop(st, name, sizeof(name));
+	while (found && busy_wait_a_moment(&tries));
 	if (found)
 		return disk_error(machine, -EBUSY, "%s: is in use by the host as /dev/%s", how->path, name);
 	return 0;
@@ -166,9 +203,13 @@ int host_file_open(struct shale *machine, const struct host_file_request *how, s
 
 void host_file_close(struct host_file *file)
 {
+	struct flock unlock = {.l_type = F_UNLCK, .l_whence = SEEK_SET};
+
 	if (file->direct_fd >= 0)
 		close(file->direct_fd);
-	if (file->fd >= 0)
+	if (file->fd >= 0) {
+		fcntl(file->fd, F_OFD_SETLK, &unlock);
 		close(file->fd);
+	}
 	file->fd = file->direct_fd = -1;
 }
