@@ -2,8 +2,8 @@
 /*
  * The steps of opening, in order: look (what kind of thing is it), open, look again at what was opened, lock,
  * ask the loop devices, measure, direct I/O. The lock is an open-file-description lock on the whole file,
- * shared for reading and exclusive for writing. A block device is opened with O_EXCL, so that neither the host
- * mounts it nor we what it has mounted.
+ * shared for reading and exclusive for writing. A block device is opened with O_EXCL, so that neither the
+ * host mounts it nor we what it has mounted.
  *
  * The host lets go of a file that was registered with a ring only some time after the ring was closed or its
  * program has ended. So a lock is given back in so many words when a file is closed, and what is in use is
