@@ -106,6 +106,19 @@ void bdev_unregister_locked(struct block_device *bdev)
 	b->told = false;
 }
 
+int bdev_show_upper(struct block_device *bdev)
+{
+	struct blk_machine *blk = blk_machine(bdev_machine(bdev));
+	int ret;
+	scoped_mutex_lock(&blk->lock);
+
+	if (!blk->upper_ops || !blk->upper_ops->bdev_added)
+		return -EOPNOTSUPP;
+	ret = blk->upper_ops->bdev_added(bdev);
+	to_blk_bdev(bdev)->told = !ret;
+	return ret;
+}
+
 /* Calls fn for all devices that are registered, those of one disk together. */
 static void bdev_for_each_locked(struct blk_machine *blk,
 				 void (*fn)(struct blk_machine *blk, struct blk_bdev *b))
@@ -130,6 +143,15 @@ static void upper_tell_removed(struct blk_machine *blk, struct blk_bdev *b)
 	if (b->told && blk->upper_ops->bdev_removed)
 		blk->upper_ops->bdev_removed(&b->bdev);
 	b->told = false;
+}
+
+void bdev_hide_upper(struct block_device *bdev)
+{
+	struct blk_machine *blk = blk_machine(bdev_machine(bdev));
+	scoped_mutex_lock(&blk->lock);
+
+	if (blk->upper_ops)
+		upper_tell_removed(blk, to_blk_bdev(bdev));
 }
 
 void blk_set_upper_ops(struct shale *machine, const struct blk_upper_ops *ops)

@@ -85,6 +85,8 @@ struct request_queue {
 	struct gendisk *disk;
 	struct blk_mq_tag_set *set;
 	const struct blk_mq_ops *ops;
+	/* Takes bios in place of requests (blk_alloc_disk); then there is no set, nor ops, nor contexts. */
+	void (*submit)(struct bio *bio, void *queuedata);
 	void *queuedata;
 	struct queue_limits limits;      /* changed only while frozen */
 	struct bio_set *split_set;       /* of the parts of bios that are too large */
@@ -194,8 +196,11 @@ void bio_punt_pending(struct shale *machine);
 void bio_rescue_work(struct work_struct *work);
 
 /* queue.c: use, freeze, life */
-int blk_queue_alloc(struct blk_mq_tag_set *set, const struct queue_limits *limits, void *queuedata,
-		    struct request_queue **out) __must_check;
+/* set: NULL for a queue of bios. */
+int blk_queue_alloc(struct shale *machine, struct blk_mq_tag_set *set, const struct queue_limits *limits,
+		    void *queuedata, struct request_queue **out) __must_check;
+/* The cause in bi_status of a bio that blk_queue_enter() refused. */
+int blk_enter_status(int enter_error);
 void blk_queue_exit_hctxs(struct request_queue *q);
 void blk_queue_free(struct request_queue *q);
 /* 0, -EAGAIN (nowait and frozen), -ENODEV (dying). Sleeps while the queue is frozen. */
@@ -269,6 +274,9 @@ struct gendisk *disk_find_locked(struct blk_machine *blk, const char *name);
 int bdev_alloc(struct gendisk *disk, unsigned partno, struct block_device **out) __must_check;
 int bdev_register_locked(struct block_device *bdev) __must_check;
 void bdev_unregister_locked(struct block_device *bdev);
+/* Of a hidden device: gives it a page cache, by upper_ops, and takes that away. */
+int bdev_show_upper(struct block_device *bdev) __must_check;
+void bdev_hide_upper(struct block_device *bdev);
 void bdev_resize(struct block_device *bdev, sector_t sectors);
 void bdev_mark_dead(struct block_device *bdev, bool surprise);
 

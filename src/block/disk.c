@@ -70,10 +70,25 @@ int blk_mq_alloc_disk(struct blk_mq_tag_set *set, const struct queue_limits *lim
 		      struct gendisk **out)
 {
 	struct request_queue *q;
-	int ret = blk_queue_alloc(set, limits, queuedata, &q);
+	int ret = blk_queue_alloc(set->machine, set, limits, queuedata, &q);
 
 	if (ret)
 		return ret;
+	ret = disk_alloc(q, out);
+	if (ret)
+		blk_queue_free(q);
+	return ret;
+}
+
+int blk_alloc_disk(struct shale *machine, const struct queue_limits *limits,
+		   void (*submit)(struct bio *bio, void *queuedata), void *queuedata, struct gendisk **out)
+{
+	struct request_queue *q;
+	int ret = blk_queue_alloc(machine, NULL, limits, queuedata, &q);
+
+	if (ret)
+		return ret;
+	q->submit = submit;
 	ret = disk_alloc(q, out);
 	if (ret)
 		blk_queue_free(q);

@@ -126,6 +126,14 @@ void blk_mq_free_tag_set(struct blk_mq_tag_set *set);
  */
 int blk_mq_alloc_disk(struct blk_mq_tag_set *set, const struct queue_limits *limits, void *queuedata,
 		      struct gendisk **out) __must_check;
+/*
+ * A disk without requests: every bio goes to `submit`, which sends it on to other disks, whole or in parts
+ * (bio_chain), or ends it. Bios submitted from there are sent when it has returned. No tags, schedulers or
+ * accounting; such a disk stays hidden.
+ */
+int blk_alloc_disk(struct shale *machine, const struct queue_limits *limits,
+		   void (*submit)(struct bio *bio, void *queuedata), void *queuedata,
+		   struct gendisk **out) __must_check;
 int device_add_disk(struct gendisk *disk, const char *name,
 		    unsigned flags) __must_check; /* GENHD_FL_HIDDEN: no name, no node, no partitions */
 void del_gendisk(struct gendisk *disk);

@@ -15,12 +15,6 @@
 
 #include "base/trace.h"
 
-static int blk_ioerr_of(int enter_error)
-{
-	/* A device that is gone fails its I/O like one that is broken. */
-	return enter_error == -ENODEV ? -EIO : enter_error;
-}
-
 /* Fills what every request starts with. The use of the queue that the caller has becomes the request's. */
 static void request_init(struct request *rq, struct request_queue *q, struct blk_mq_ctx *ctx, blk_opf_t opf)
 {
@@ -177,7 +171,7 @@ void blk_mq_submit_bio(struct bio *bio, struct request_queue *q)
 	int ret = blk_queue_enter(q, bio->bi_opf & REQ_NOWAIT);
 
 	if (unlikely(ret)) {
-		bio_set_status(bio, blk_ioerr_of(ret));
+		bio_set_status(bio, blk_enter_status(ret));
 		bio_endio(bio);
 		return;
 	}

@@ -69,6 +69,12 @@ int blk_queue_enter(struct request_queue *q, bool nowait)
 	return queue_enter_slow(q, nowait);
 }
 
+int blk_enter_status(int enter_error)
+{
+	/* A device that is gone fails its I/O like one that is broken. */
+	return enter_error == -ENODEV ? -EIO : enter_error;
+}
+
 void blk_freeze_queue(struct request_queue *q)
 {
 	/* What this thread holds back would never end. */
@@ -146,7 +152,7 @@ int blk_validate_limits(struct queue_limits *limits)
 
 static void queue_init_ctxs(struct request_queue *q)
 {
-	for (unsigned i = 0; i < SHARDS; i++) {
+	for (unsigned i = 0; q->nr_hw_queues && i < SHARDS; i++) {
 		struct blk_mq_ctx *ctx = &q->ctxs[i];
 
 		spin_lock_init(&ctx->lock);
@@ -228,18 +234,20 @@ void blk_queue_free(struct request_queue *q)
 	kfree(q);
 }
 
-int blk_queue_alloc(struct blk_mq_tag_set *set, const struct queue_limits *limits, void *queuedata,
-		    struct request_queue **out)
+int blk_queue_alloc(struct shale *machine, struct blk_mq_tag_set *set, const struct queue_limits *limits,
+		    void *queuedata, struct request_queue **out)
 {
-	struct shale *machine = set->machine;
 	struct request_queue *q = kmalloc_aligned(machine, sizeof(*q), CACHELINE_SIZE);
 	int ret;
 
 	if (!q)
 		return -ENOMEM;
-	*q = (struct request_queue){.machine = machine, .set = set, .ops = set->ops, .queuedata = queuedata};
-	q->nr_hw_queues = set->nr_hw_queues;
-	q->timeout_ns = set->timeout_ns ? set->timeout_ns : BLK_TIMEOUT_NS;
+	*q = (struct request_queue){.machine = machine, .set = set, .queuedata = queuedata};
+	if (set) {
+		q->ops = set->ops;
+		q->nr_hw_queues = set->nr_hw_queues;
+		q->timeout_ns = set->timeout_ns ? set->timeout_ns : BLK_TIMEOUT_NS;
+	}
 	init_waitqueue_head(&q->freeze_wq);
 	spin_lock_init(&q->requeue_lock);
 	INIT_LIST_HEAD(&q->requeue_list);

@@ -90,6 +90,20 @@ static int bio_check(struct bio *bio)
 	return 0;
 }
 
+/* To a disk without requests. */
+static void blk_submit_bio(struct bio *bio, struct request_queue *q)
+{
+	int ret = blk_queue_enter(q, bio->bi_opf & REQ_NOWAIT);
+
+	if (unlikely(ret)) {
+		bio_set_status(bio, blk_enter_status(ret));
+		bio_endio(bio);
+		return;
+	}
+	q->submit(bio, q->queuedata);
+	blk_queue_exit(q);
+}
+
 /* Sends the bio and all that are made on the way. */
 static void submit_bio_and_followers(struct bio *bio)
 {
@@ -100,7 +114,10 @@ static void submit_bio_and_followers(struct bio *bio)
 		struct bio_list fresh = {NULL, NULL}, lower = {NULL, NULL}, same = {NULL, NULL};
 
 		current->bio_list = &fresh;
-		blk_mq_submit_bio(bio, q);
+		if (unlikely(q->submit))
+			blk_submit_bio(bio, q);
+		else
+			blk_mq_submit_bio(bio, q);
 		while ((bio = bio_list_pop(&fresh)))
 			bio_list_add(bio->bi_bdev->bd_queue == q ? &same : &lower, bio);
 		bio_list_merge(&lower, &same);

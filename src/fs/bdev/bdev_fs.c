@@ -1,8 +1,8 @@
 // The bdev file system: the inode and the page cache of every block device. No path leads to it; block
 // special files of any file system open onto it (fops.c).
 //
-// A device's inode comes to be when the block layer says that the device is there (bdev_added), stands in the
-// inode hash under its number, and is referenced by the device until bdev_removed. Its mapping's host is the
+// A device's inode comes to be when the block layer says that the device is there (bdev_added) and is
+// referenced by the device until bdev_removed; the device is the way to it. Its mapping's host is the
 // block_device; its pages hold file systems' metadata (buffer heads) and what is read through the special
 // file.
 #include "base/alloc.h"
@@ -136,10 +136,9 @@ static int bdev_added(struct block_device *bdev)
 
 	if (err)
 		return err;
-	err = iget_locked(mnt->mnt_sb, bdev->bd_dev, &inode);
+	err = new_inode(mnt->mnt_sb, &inode);
 	if (!err) {
 		bdev_inode_fill(inode, bdev);
-		unlock_new_inode(inode);
 		bdev->bd_mapping = &inode->i_data;
 		bdev->bd_inode = inode;
 	}
