@@ -9,12 +9,15 @@
 
 #include "base/le.h"
 
-#define EXT4_SUPER_MAGIC    0xEF53
-#define EXT4_SUPER_OFFSET   1024 /* bytes from the start of the volume */
-#define EXT4_MIN_BLOCK_SIZE 1024
-#define EXT4_MAX_BLOCK_SIZE 65536
-#define EXT4_NAME_LEN       255
-#define EXT4_CRC32C_CHKSUM  1
+#define EXT4_SUPER_MAGIC             0xEF53
+#define EXT4_SUPER_OFFSET            1024 /* bytes from the start of the volume */
+#define EXT4_MIN_BLOCK_SIZE          1024
+#define EXT4_MAX_BLOCK_SIZE          65536
+#define EXT4_MAX_LOG_BLOCK_SIZE      6  /* of 1 KiB */
+#define EXT4_MAX_LOG_CLUSTER_SIZE    20 /* of 1 KiB */
+#define EXT4_MAX_LOG_GROUPS_PER_FLEX 31
+#define EXT4_NAME_LEN                255
+#define EXT4_CRC32C_CHKSUM           1
 
 /* Reserved inode numbers. */
 #define EXT4_ROOT_INO           2
@@ -69,8 +72,13 @@
 #define EXT4_FEATURE_RO_COMPAT_METADATA_CSUM  0x00400
 #define EXT4_FEATURE_RO_COMPAT_READONLY       0x01000
 #define EXT4_FEATURE_RO_COMPAT_PROJECT        0x02000
+#define EXT4_FEATURE_RO_COMPAT_SHARED_BLOCKS  0x04000
 #define EXT4_FEATURE_RO_COMPAT_VERITY         0x08000
 #define EXT4_FEATURE_RO_COMPAT_ORPHAN_PRESENT 0x10000
+
+/* s_creator_os */
+#define EXT4_OS_LINUX 0
+#define EXT4_OS_HURD  1
 
 /* s_state, s_flags */
 #define EXT4_VALID_FS            0x0001
@@ -222,6 +230,7 @@ struct ext4_group_desc {
 disk_struct_size(struct ext4_group_desc, 64);
 #define EXT4_MIN_DESC_SIZE       32
 #define EXT4_MIN_DESC_SIZE_64BIT 64
+#define EXT4_MAX_DESC_SIZE       1024
 #define EXT4_BG_INODE_UNINIT     0x0001
 #define EXT4_BG_BLOCK_UNINIT     0x0002
 #define EXT4_BG_INODE_ZEROED     0x0004

@@ -11,16 +11,14 @@
 
 #define INCOMPAT_SUPPORTED                                                                                   \
 	(EXT4_FEATURE_INCOMPAT_FILETYPE | EXT4_FEATURE_INCOMPAT_RECOVER | EXT4_FEATURE_INCOMPAT_META_BG |    \
-	 EXT4_FEATURE_INCOMPAT_EXTENTS | EXT4_FEATURE_INCOMPAT_64BIT | EXT4_FEATURE_INCOMPAT_FLEX_BG |       \
-	 EXT4_FEATURE_INCOMPAT_CSUM_SEED | EXT4_FEATURE_INCOMPAT_LARGEDIR)
+	 EXT4_FEATURE_INCOMPAT_EXTENTS | EXT4_FEATURE_INCOMPAT_64BIT | EXT4_FEATURE_INCOMPAT_MMP |           \
+	 EXT4_FEATURE_INCOMPAT_FLEX_BG | EXT4_FEATURE_INCOMPAT_CSUM_SEED | EXT4_FEATURE_INCOMPAT_LARGEDIR)
 
 static const struct {
 	u32 bit;
 	const char *name;
 } incompat_names[] = {
 	{EXT4_FEATURE_INCOMPAT_COMPRESSION, "compression"},
-	{EXT4_FEATURE_INCOMPAT_JOURNAL_DEV, "journal_dev"},
-	{EXT4_FEATURE_INCOMPAT_MMP, "mmp"},
 	{EXT4_FEATURE_INCOMPAT_EA_INODE, "ea_inode"},
 	{EXT4_FEATURE_INCOMPAT_DIRDATA, "dirdata"},
 	{EXT4_FEATURE_INCOMPAT_INLINE_DATA, "inline_data"},
@@ -28,21 +26,31 @@ static const struct {
 	{EXT4_FEATURE_INCOMPAT_CASEFOLD, "casefold"},
 };
 
+/* "... a b unknown (incompat 0x40000000)" */
+static void tell_missing(u32 missing, char *why, size_t why_size)
+{
+	int at = snprintf(why, why_size, "volume has features that shale does not read:");
+
+	for (size_t i = 0; i < ARRAY_SIZE(incompat_names); i++) {
+		if (!(missing & incompat_names[i].bit) || at >= (int)why_size)
+			continue;
+		at += snprintf(why + at, why_size - at, " %s", incompat_names[i].name);
+		missing &= ~incompat_names[i].bit;
+	}
+	if (missing && at < (int)why_size)
+		snprintf(why + at, why_size - at, " unknown (incompat %#x)", missing);
+}
+
 int ext4_fill_super_features(struct ext4_sb_info *sbi, char *why, size_t why_size)
 {
 	u32 missing = sbi->incompat & ~(u32)INCOMPAT_SUPPORTED;
-	int at = 0;
 
+	if (missing & EXT4_FEATURE_INCOMPAT_JOURNAL_DEV) {
+		snprintf(why, why_size, "holds the journal of another volume (journal_dev), no files");
+		return -EOPNOTSUPP;
+	}
 	if (missing) {
-		at = snprintf(why, why_size, "volume has features that shale does not read:");
-		for (size_t i = 0; i < ARRAY_SIZE(incompat_names); i++) {
-			if (!(missing & incompat_names[i].bit) || at >= (int)why_size)
-				continue;
-			at += snprintf(why + at, why_size - at, " %s", incompat_names[i].name);
-			missing &= ~incompat_names[i].bit;
-		}
-		if (missing && at < (int)why_size)
-			snprintf(why + at, why_size - at, " unknown (incompat %#x)", missing);
+		tell_missing(missing, why, why_size);
 		return -EOPNOTSUPP;
 	}
 	if (ext4_has_incompat(sbi, EXT4_FEATURE_INCOMPAT_RECOVER) && !sbi->opt.noload) {

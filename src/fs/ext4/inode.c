@@ -269,7 +269,9 @@ static int take_kind(struct inode *inode, const struct raw_inode *raw)
 		inode->i_op = &ext4_file_inode_operations;
 		inode->i_fop = &ext4_file_operations;
 		inode->i_data.a_ops = &ext4_aops;
-		inode->i_data.max_order = 9;
+		/* A folio holds whole blocks. */
+		inode->i_data.min_order = get_order(EXT4_SB(inode->i_sb)->block_size);
+		inode->i_data.max_order = MAX_FOLIO_ORDER;
 		return check_map(inode);
 	case S_IFDIR:
 		inode->i_op = &ext4_dir_inode_operations;
@@ -330,9 +332,16 @@ static int inode_fill(struct inode *inode)
 
 static bool ino_valid(const struct ext4_sb_info *sbi, u64 ino, unsigned flags)
 {
-	if (ino < EXT4_ROOT_INO || ino > le32_to_cpu(sbi->es.s_inodes_count))
+	const struct ext4_super_block *es = &sbi->es;
+
+	if (!ino || ino > le32_to_cpu(es->s_inodes_count))
 		return false;
-	return ino == EXT4_ROOT_INO || ino >= sbi->first_ino || flags & EXT4_IGET_SPECIAL;
+	if (ino == EXT4_ROOT_INO || flags & EXT4_IGET_SPECIAL)
+		return true;
+	/* Quota and orphan files are the volume's own wherever they lie: no name leads to them. */
+	return ino >= sbi->first_ino && ino != le32_to_cpu(es->s_usr_quota_inum) &&
+	       ino != le32_to_cpu(es->s_grp_quota_inum) && ino != le32_to_cpu(es->s_prj_quota_inum) &&
+	       ino != le32_to_cpu(es->s_orphan_file_inum);
 }
 
 int ext4_iget(struct super_block *sb, u64 ino, unsigned flags, struct inode **out)

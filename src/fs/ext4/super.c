@@ -124,10 +124,6 @@ static int read_super(struct super_block *sb, struct fs_context *fc)
 		return err;
 	}
 	sbi->sb_pblk = at >> sbi->block_bits;
-	if (sbi->block_size > PAGE_SIZE) {
-		errorfc(fc, "ext4: %s: blocks of %u bytes are not supported", sb->s_id, sbi->block_size);
-		return -EOPNOTSUPP;
-	}
 	err = set_blocksize(sb->s_bdev, sbi->block_size);
 	if (err)
 		errorfc(fc, "ext4: %s: the device cannot serve blocks of %u bytes", sb->s_id,
