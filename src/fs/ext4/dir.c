@@ -36,7 +36,8 @@ static loff_t hash_to_pos(u32 hash, u32 minor)
 bool ext4_is_dx(const struct inode *dir)
 {
 	return ext4_has_compat(EXT4_SB(dir->i_sb), EXT4_FEATURE_COMPAT_DIR_INDEX) &&
-	       (EXT4_I(dir)->i_flags & EXT4_INDEX_FL || i_size_read(dir) >> dir->i_blkbits == 1);
+	       (EXT4_I(dir)->i_flags & EXT4_INDEX_FL || ext4_has_inline_data(dir) ||
+		i_size_read(dir) >> dir->i_blkbits == 1);
 }
 
 static void dx_dir_free(struct dx_dir *d)
@@ -102,19 +103,24 @@ struct gather {
 	int err;
 };
 
+/* Takes a name unless its hash says that it was told already. */
+static int gather_name(struct gather *g, const struct ext4_hash *h, u32 ino, const char *name, u8 len,
+		       u8 file_type)
+{
+	if (h->hash < g->from.hash || (h->hash == g->from.hash && h->minor < g->from.minor))
+		return 0;
+	return add_name(g->dir->i_sb->s_machine, g->d, h, ino, name, len,
+			ext4_dirent_type(EXT4_SB(g->dir->i_sb), file_type));
+}
+
 static bool gather_entry(void *arg, const struct ext4_dir_entry_2 *de, unsigned offset)
 {
 	struct gather *g = arg;
-	const struct ext4_sb_info *sbi = EXT4_SB(g->dir->i_sb);
 	struct ext4_hash h;
 
-	g->err = ext4_dirhash(sbi, g->version, de->name, de->name_len, &h);
-	if (g->err)
-		return false;
-	if (h.hash < g->from.hash || (h.hash == g->from.hash && h.minor < g->from.minor))
-		return true;
-	g->err = add_name(g->dir->i_sb->s_machine, g->d, &h, le32_to_cpu(de->inode), de->name, de->name_len,
-			  ext4_dirent_type(sbi, de));
+	g->err = ext4_dirhash(EXT4_SB(g->dir->i_sb), g->version, de->name, de->name_len, &h);
+	if (!g->err)
+		g->err = gather_name(g, &h, le32_to_cpu(de->inode), de->name, de->name_len, de->file_type);
 	return !g->err;
 }
 
@@ -125,7 +131,7 @@ static int gather_block(struct gather *g, u32 lblk)
 
 	if (err)
 		return err;
-	ext4_dirents_walk(bh, g->dir->i_sb->s_blocksize, gather_entry, g);
+	(void)ext4_dirents_walk(bh->b_data, 0, bh->b_size, bh->b_size, gather_entry, g);
 	brelse(bh);
 	return g->err;
 }
@@ -135,18 +141,28 @@ static int gather_dots(struct gather *g, const struct ext4_htree_path *path)
 {
 	const struct ext4_dir_entry_2 *dot = path->frames[0].bh->b_data;
 	const struct ext4_dir_entry_2 *dotdot = (const void *)((const u8 *)dot + EXT4_DIR_REC_LEN(1));
-	const struct ext4_sb_info *sbi = EXT4_SB(g->dir->i_sb);
-	struct shale *machine = g->dir->i_sb->s_machine;
 	const struct ext4_hash first = {0, 0}, second = {2, 0};
-	int err = 0;
+	int err = gather_name(g, &first, le32_to_cpu(dot->inode), ".", 1, dot->file_type);
 
-	if (g->from.hash == 0 && g->from.minor == 0)
-		err = add_name(machine, g->d, &first, le32_to_cpu(dot->inode), ".", 1,
-			       ext4_dirent_type(sbi, dot));
-	if (!err && (g->from.hash < 2 || (g->from.hash == 2 && g->from.minor == 0)))
-		err = add_name(machine, g->d, &second, le32_to_cpu(dotdot->inode), "..", 2,
-			       ext4_dirent_type(sbi, dotdot));
-	return err;
+	return err ? err : gather_name(g, &second, le32_to_cpu(dotdot->inode), "..", 2, dotdot->file_type);
+}
+
+/* An inline directory does not store its dots; they are told by their hashes, as in a block. */
+static int gather_inline(struct gather *g)
+{
+	const struct ext4_sb_info *sbi = EXT4_SB(g->dir->i_sb);
+	struct ext4_hash h;
+	int err = ext4_dirhash(sbi, g->version, ".", 1, &h);
+
+	if (!err)
+		err = gather_name(g, &h, g->dir->i_ino, ".", 1, EXT4_FT_DIR);
+	if (!err)
+		err = ext4_dirhash(sbi, g->version, "..", 2, &h);
+	if (!err)
+		err = gather_name(g, &h, ext4_inline_parent(g->dir), "..", 2, EXT4_FT_DIR);
+	if (!err)
+		ext4_inline_dirents_walk(g->dir, gather_entry, g);
+	return err ? err : g->err;
 }
 
 /* Starts reading the leaves that come next. */
@@ -205,14 +221,15 @@ static int dx_fill(struct inode *dir, struct dx_dir *d, struct ext4_hash from)
 
 	d->count = d->at = d->text_used = 0;
 	d->next_hash = NO_HASH;
-	if (EXT4_I(dir)->i_flags & EXT4_INDEX_FL) {
+	g.version = sbi->def_hash_version;
+	if (g.version <= DX_HASH_TEA && sbi->unsigned_hash)
+		g.version += DX_HASH_LEGACY_UNSIGNED;
+	if (ext4_has_inline_data(dir))
+		err = gather_inline(&g);
+	else if (EXT4_I(dir)->i_flags & EXT4_INDEX_FL)
 		err = gather_leaves(&g);
-	} else {
-		g.version = sbi->def_hash_version;
-		if (g.version <= DX_HASH_TEA && sbi->unsigned_hash)
-			g.version += DX_HASH_LEGACY_UNSIGNED;
+	else
 		err = gather_block(&g, 0);
-	}
 	if (!err)
 		err = room_for(dir->i_sb->s_machine, &d->spare, &d->spare_room, d->count, DX_SORT_SPARE(1));
 	if (!err)
@@ -279,7 +296,8 @@ static bool tell_entry(void *arg, const struct ext4_dir_entry_2 *de, unsigned of
 	if (t->base + offset < (u64)t->ctx->pos)
 		return true;
 	t->ctx->pos = t->base + offset;
-	if (!dir_emit(t->ctx, de->name, de->name_len, le32_to_cpu(de->inode), ext4_dirent_type(t->sbi, de))) {
+	if (!dir_emit(t->ctx, de->name, de->name_len, le32_to_cpu(de->inode),
+		      ext4_dirent_type(t->sbi, de->file_type))) {
 		t->full = true;
 		return false;
 	}
@@ -329,11 +347,38 @@ static int linear_readdir(struct file *file, struct dir_context *ctx)
 			return err;
 		t.base = lblk << bits;
 		if (bh)
-			ext4_dirents_walk(bh, dir->i_sb->s_blocksize, tell_entry, &t);
+			(void)ext4_dirents_walk(bh->b_data, 0, bh->b_size, bh->b_size, tell_entry, &t);
 		brelse(bh);
 		if (!t.full)
 			ctx->pos = t.base + dir->i_sb->s_blocksize;
 	}
+	return 0;
+}
+
+/* One of the dots that an inline directory does not store: at `at`, the next thing at `next`. */
+static void tell_dot(struct tell *t, const char *name, u64 ino, loff_t at, loff_t next)
+{
+	if (t->full || t->ctx->pos > at)
+		return;
+	t->ctx->pos = at;
+	t->full = !dir_emit(t->ctx, name, (int)at ? 2 : 1, ino, ext4_dirent_type(t->sbi, EXT4_FT_DIR));
+	if (!t->full)
+		t->ctx->pos = next;
+}
+
+/* As Linux counts positions here: as if the entries of "." and ".." stood in front of the others. */
+static int inline_readdir(struct file *file, struct dir_context *ctx)
+{
+	const struct inode *dir = file->f_inode;
+	const loff_t dotdot = EXT4_DIR_REC_LEN(1), rest = dotdot + EXT4_DIR_REC_LEN(2);
+	struct tell t = {.ctx = ctx, .sbi = EXT4_SB(dir->i_sb), .base = rest - EXT4_INLINE_DIR_START};
+
+	tell_dot(&t, ".", dir->i_ino, 0, dotdot);
+	tell_dot(&t, "..", ext4_inline_parent(dir), dotdot, rest);
+	if (!t.full)
+		ext4_inline_dirents_walk(dir, tell_entry, &t);
+	if (!t.full) /* behind all, also where the last entries are unused */
+		ctx->pos = t.base + EXT4_I(dir)->i_body_bytes;
 	return 0;
 }
 
@@ -345,6 +390,8 @@ static int ext4_readdir(struct file *file, struct dir_context *ctx)
 		if (err != -ENOENT)
 			return err;
 	}
+	if (ext4_has_inline_data(file->f_inode))
+		return inline_readdir(file, ctx);
 	return linear_readdir(file, ctx);
 }
 

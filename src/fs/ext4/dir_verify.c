@@ -25,16 +25,19 @@ unsigned ext4_rec_len(const struct ext4_dir_entry_2 *de, unsigned block_size)
 static const char *entry_verify(const struct ext4_sb_info *sbi, const struct ext4_dir_entry_2 *de,
 				unsigned room)
 {
-	unsigned rec_len = ext4_rec_len(de, sbi->block_size);
+	unsigned rec_len;
 
+	if (room < EXT4_DIR_REC_LEN(1))
+		return "no room for an entry";
+	rec_len = ext4_rec_len(de, sbi->block_size);
 	if (rec_len < EXT4_DIR_REC_LEN(1))
 		return "entry is shorter than any can be";
 	if (rec_len % 4)
 		return "entry's length is not a multiple of 4";
 	if (rec_len > room)
-		return "entry goes over the end of the block";
+		return "entry goes over the end";
 	if (room - rec_len && room - rec_len < EXT4_DIR_REC_LEN(1))
-		return "entry ends too close to the end of the block";
+		return "entry ends too close to the end";
 	if (rec_len < EXT4_DIR_REC_LEN(de->name_len))
 		return "entry is too short for its name";
 	if (le32_to_cpu(de->inode) > le32_to_cpu(sbi->es.s_inodes_count))
@@ -42,6 +45,21 @@ static const char *entry_verify(const struct ext4_sb_info *sbi, const struct ext
 	if (le32_to_cpu(de->inode) &&
 	    (!de->name_len || memchr(de->name, '/', de->name_len) || memchr(de->name, 0, de->name_len)))
 		return "entry's name is empty or holds a slash or a zero";
+	return NULL;
+}
+
+const char *ext4_dirents_verify(const struct inode *dir, const void *data, unsigned bytes, unsigned *offset)
+{
+	const struct ext4_sb_info *sbi = EXT4_SB(dir->i_sb);
+
+	for (*offset = 0; *offset < bytes;) {
+		const struct ext4_dir_entry_2 *de = (const void *)((const u8 *)data + *offset);
+		const char *why = entry_verify(sbi, de, bytes - *offset);
+
+		if (why)
+			return why;
+		*offset += ext4_rec_len(de, sbi->block_size);
+	}
 	return NULL;
 }
 
@@ -112,20 +130,14 @@ static int leaf_checksum(const struct buffer_head *bh, const struct inode *dir)
 static int dir_verify(const struct buffer_head *bh, void *ctx, u64 owner)
 {
 	const struct inode *dir = ctx;
-	const struct ext4_sb_info *sbi = EXT4_SB(dir->i_sb);
-	unsigned offset = 0, index;
+	unsigned offset, index;
+	const char *why = ext4_dirents_verify(dir, bh->b_data, bh->b_size, &offset);
 
-	while (offset < bh->b_size) {
-		const struct ext4_dir_entry_2 *de = (const void *)((const u8 *)bh->b_data + offset);
-		const char *why = entry_verify(sbi, de, bh->b_size - offset);
-
-		if (why) {
-			ext4_error_inode(dir, bh->b_blocknr, "directory, offset %u: %s", offset, why);
-			return -EFSCORRUPTED;
-		}
-		offset += ext4_rec_len(de, bh->b_size);
+	if (why) {
+		ext4_error_inode(dir, bh->b_blocknr, "directory, offset %u: %s", offset, why);
+		return -EFSCORRUPTED;
 	}
-	if (!sbi->has_csum)
+	if (!EXT4_SB(dir->i_sb)->has_csum)
 		return 0;
 	index = EXT4_I(dir)->i_flags & EXT4_INDEX_FL ? index_offset(bh) : 0;
 	return index ? index_checksum(bh, dir, index) : leaf_checksum(bh, dir);
@@ -133,23 +145,25 @@ static int dir_verify(const struct buffer_head *bh, void *ctx, u64 owner)
 
 const struct buffer_verifier ext4_dir_verifier = {.name = "directory block", .verify = dir_verify};
 
-void ext4_dirents_walk(const struct buffer_head *bh, unsigned block_size, ext4_dirent_fn fn, void *arg)
+bool ext4_dirents_walk(const void *data, unsigned offset, unsigned end, unsigned block_size,
+		       ext4_dirent_fn fn, void *arg)
 {
-	for (unsigned offset = 0; offset < block_size;) {
-		const struct ext4_dir_entry_2 *de = (const void *)((const u8 *)bh->b_data + offset);
+	while (offset < end) {
+		const struct ext4_dir_entry_2 *de = (const void *)((const u8 *)data + offset);
 
 		if (le32_to_cpu(de->inode) && !fn(arg, de, offset))
-			return;
+			return false;
 		offset += ext4_rec_len(de, block_size);
 	}
+	return true;
 }
 
-unsigned ext4_dirent_type(const struct ext4_sb_info *sbi, const struct ext4_dir_entry_2 *de)
+unsigned ext4_dirent_type(const struct ext4_sb_info *sbi, u8 file_type)
 {
 	static const u8 types[EXT4_FT_MAX] = {DT_UNKNOWN, DT_REG,  DT_DIR,  DT_CHR,
 					      DT_BLK,     DT_FIFO, DT_SOCK, DT_LNK};
 
-	if (!ext4_has_incompat(sbi, EXT4_FEATURE_INCOMPAT_FILETYPE) || de->file_type >= EXT4_FT_MAX)
+	if (!ext4_has_incompat(sbi, EXT4_FEATURE_INCOMPAT_FILETYPE) || file_type >= EXT4_FT_MAX)
 		return DT_UNKNOWN;
-	return types[de->file_type];
+	return types[file_type];
 }

@@ -24,6 +24,7 @@
 #define EFSCORRUPTED EUCLEAN
 #define EFSBADCRC    EBADMSG
 
+struct iomap;
 struct iomap_ops;
 
 /* Mount options. */
@@ -64,8 +65,11 @@ struct ext4_inode_info {
 	u16 i_extra_isize;
 	bool has_ibody_xattr;
 	u32 i_csum_seed;
-	u64 i_file_acl;     /* pblk, 0: none */
-	char *long_symlink; /* target of a symlink that did not fit into i_data, once read */
+	u64 i_file_acl; /* pblk, 0: none */
+	/* Content kept in memory: inline data from the start, or a symlink's target once it was read. A NUL
+	 * stands behind it. */
+	u8 *i_body;
+	u32 i_body_bytes;
 	struct inode vfs_inode;
 };
 
@@ -139,6 +143,10 @@ int ext4_inode_block_get(struct super_block *sb, u64 ino, struct buffer_head **b
 int ext4_getattr(const struct mnt_idmap *idmap, struct inode *inode, struct kstat *stat, u32 request_mask,
 		 unsigned flags);
 
+/* Memory for i_body: `bytes` and a NUL behind them, charged to the machine. Freeing NULL is fine. */
+int ext4_body_alloc(const struct inode *inode, u32 bytes, u8 **out) __must_check;
+void ext4_body_free(const struct inode *inode, u8 *body, u32 bytes);
+
 /* map.c: what lies at lblk. */
 struct ext4_map {
 	u32 lblk, len; /* asked for; len comes back as the run that is alike, at most what was asked */
@@ -160,10 +168,15 @@ extern const struct iomap_ops ext4_iomap_ops;
 extern const struct buffer_verifier ext4_dir_verifier;
 bool ext4_is_dx(const struct inode *dir);
 unsigned ext4_rec_len(const struct ext4_dir_entry_2 *de, unsigned block_size); /* bytes */
-/* Calls `fn` for each used entry of a verified block, until it returns false. */
+/* NULL when a chain of entries fills the bytes exactly, or what is wrong at *offset. */
+const char *ext4_dirents_verify(const struct inode *dir, const void *data, unsigned bytes, unsigned *offset);
+/* Calls `fn` for each used entry of the verified chain in [offset, end) of data, until it returns false;
+ * false then.
+ */
 typedef bool (*ext4_dirent_fn)(void *arg, const struct ext4_dir_entry_2 *de, unsigned offset);
-void ext4_dirents_walk(const struct buffer_head *bh, unsigned block_size, ext4_dirent_fn fn, void *arg);
-unsigned ext4_dirent_type(const struct ext4_sb_info *sbi, const struct ext4_dir_entry_2 *de); /* DT_* */
+bool ext4_dirents_walk(const void *data, unsigned offset, unsigned end, unsigned block_size,
+		       ext4_dirent_fn fn, void *arg);
+unsigned ext4_dirent_type(const struct ext4_sb_info *sbi, u8 file_type); /* DT_* */
 
 struct ext4_hash {
 	u32 hash, minor;
@@ -196,9 +209,19 @@ int ext4_dx_release(struct inode *inode, struct file *file);
 /* Finds `name`; -ENOENT. */
 int ext4_find_entry(struct inode *dir, const char *name, unsigned len, u32 *ino) __must_check;
 
+/* inline.c */
+#define EXT4_INLINE_DIR_START 4 /* bytes, after the number of the parent */
+bool ext4_has_inline_data(const struct inode *inode);
+int ext4_inline_take(struct inode *inode) __must_check; /* while the inode is read */
+int ext4_inline_iomap(struct inode *inode, u64 pos, unsigned flags, struct iomap *iomap) __must_check;
+u32 ext4_inline_parent(const struct inode *dir);
+void ext4_inline_dirents_walk(const struct inode *dir, ext4_dirent_fn fn, void *arg);
+
 /* xattr.c, acl.c */
 extern const struct xattr_handler *const ext4_xattr_handlers[];
 ssize_t ext4_xattr_get(struct inode *inode, int index, const char *name, void *buffer, size_t size);
+/* The part of inline data that is an attribute; buffer NULL: only its length. -ENODATA: not there. */
+ssize_t ext4_xattr_inline_data(struct inode *inode, void *buffer, size_t size);
 ssize_t ext4_listxattr(struct dentry *dentry, char *buffer, size_t size);
 int ext4_get_acl(struct inode *inode, int type, bool rcu, struct posix_acl **out);
 

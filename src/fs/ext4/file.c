@@ -32,7 +32,7 @@ static ssize_t ext4_file_read_iter(struct kiocb *iocb, struct iov_iter *to)
 {
 	if (!iov_iter_count(to))
 		return 0;
-	if (iocb->ki_flags & IOCB_DIRECT)
+	if (iocb->ki_flags & IOCB_DIRECT && !ext4_has_inline_data(iocb->ki_filp->f_inode))
 		return iomap_dio_read(iocb, to, &ext4_iomap_ops);
 	return generic_file_read_iter(iocb, to);
 }

@@ -204,6 +204,42 @@ static int take_attributes(struct inode *inode, const struct raw_inode *raw)
 	return 0;
 }
 
+int ext4_body_alloc(const struct inode *inode, u32 bytes, u8 **out)
+{
+	*out = kmalloc(inode->i_sb->s_machine, (size_t)bytes + 1);
+	if (!*out)
+		return -ENOMEM;
+	(*out)[bytes] = 0;
+	machine_charge(inode->i_sb->s_machine, (long)bytes + 1);
+	return 0;
+}
+
+void ext4_body_free(const struct inode *inode, u8 *body, u32 bytes)
+{
+	if (body)
+		machine_uncharge(inode->i_sb->s_machine, (long)bytes + 1);
+	kfree(body);
+}
+
+/* Flags of an inode that only volumes with a feature may have. */
+static u32 flags_foreign(const struct ext4_sb_info *sbi, u32 flags)
+{
+	static const struct {
+		u32 flag, incompat;
+	} needs[] = {
+		{EXT4_INLINE_DATA_FL, EXT4_FEATURE_INCOMPAT_INLINE_DATA},
+		{EXT4_ENCRYPT_FL, EXT4_FEATURE_INCOMPAT_ENCRYPT},
+		{EXT4_CASEFOLD_FL, EXT4_FEATURE_INCOMPAT_CASEFOLD},
+		{EXT4_EA_INODE_FL, EXT4_FEATURE_INCOMPAT_EA_INODE},
+	};
+	u32 foreign = 0;
+
+	for (size_t i = 0; i < ARRAY_SIZE(needs); i++)
+		if (!ext4_has_incompat(sbi, needs[i].incompat))
+			foreign |= flags & needs[i].flag;
+	return foreign;
+}
+
 static int check_attributes(const struct inode *inode)
 {
 	const struct ext4_sb_info *sbi = EXT4_SB(inode->i_sb);
@@ -212,9 +248,9 @@ static int check_attributes(const struct inode *inode)
 	/* A deleted inode; only a boot loader may have no link. */
 	if (!inode->i_nlink && inode->i_ino != EXT4_BOOT_LOADER_INO)
 		return -ESTALE;
-	if (ei->i_flags & (EXT4_INLINE_DATA_FL | EXT4_ENCRYPT_FL | EXT4_CASEFOLD_FL | EXT4_EA_INODE_FL)) {
+	if (flags_foreign(sbi, ei->i_flags)) {
 		ext4_error_inode(inode, 0, "flags %#x need a feature that the volume does not have",
-				 ei->i_flags);
+				 flags_foreign(sbi, ei->i_flags));
 		return -EFSCORRUPTED;
 	}
 	if (ei->i_file_acl && !ext4_pblk_range_valid(sbi, ei->i_file_acl, 1)) {
@@ -232,20 +268,20 @@ static int check_attributes(const struct inode *inode)
 
 static bool is_fast_symlink(const struct inode *inode)
 {
+	/* Known by its blocks: those that it has beside its attributes'. */
 	const struct ext4_sb_info *sbi = EXT4_SB(inode->i_sb);
 	u64 attr_blocks = EXT4_I(inode)->i_file_acl ? (u64)sbi->block_size << sbi->cluster_bits >> 9 : 0;
 
-	return S_ISLNK(inode->i_mode) && inode->i_blocks == attr_blocks;
+	return inode->i_blocks == attr_blocks;
 }
 
-/* A target in the inode must end there, with its size saying so. */
-static int take_fast_symlink(struct inode *inode)
+/* A target of less than `room` bytes in the inode must end where its size says. */
+static int take_target(struct inode *inode, const void *target, size_t room)
 {
-	const char *target = (const char *)EXT4_I(inode)->i_data;
 	u64 size = i_size_read(inode);
 
-	if (!size || size >= I_BLOCK_BYTES || strnlen(target, size + 1) != size) {
-		ext4_error_inode(inode, 0, "short symlink of %llu bytes", (unsigned long long)size);
+	if (!size || size >= room || strnlen(target, size + 1) != size) {
+		ext4_error_inode(inode, 0, "symlink of %llu bytes in the inode", (unsigned long long)size);
 		return -EFSCORRUPTED;
 	}
 	inode->i_link = target;
@@ -254,9 +290,20 @@ static int take_fast_symlink(struct inode *inode)
 
 static int check_map(struct inode *inode)
 {
+	if (ext4_has_inline_data(inode))
+		return 0;
 	if (EXT4_I(inode)->i_flags & EXT4_EXTENTS_FL)
 		return ext4_ext_root_check(inode);
 	return ext4_ind_root_check(inode);
+}
+
+static int take_symlink(struct inode *inode)
+{
+	struct ext4_inode_info *ei = EXT4_I(inode);
+
+	if (ext4_has_inline_data(inode)) /* one more: for the NUL */
+		return take_target(inode, ei->i_body, (size_t)ei->i_body_bytes + 1);
+	return is_fast_symlink(inode) ? take_target(inode, ei->i_data, I_BLOCK_BYTES) : check_map(inode);
 }
 
 /* The operations that go with the kind of file, after its block map has been verified. */
@@ -279,7 +326,7 @@ static int take_kind(struct inode *inode, const struct raw_inode *raw)
 		return check_map(inode);
 	case S_IFLNK:
 		inode->i_op = &ext4_symlink_inode_operations;
-		return is_fast_symlink(inode) ? take_fast_symlink(inode) : check_map(inode);
+		return take_symlink(inode);
 	case S_IFCHR:
 	case S_IFBLK:
 	case S_IFIFO:
@@ -316,6 +363,8 @@ static int inode_fill(struct inode *inode)
 		err = take_attributes(inode, &raw);
 	if (!err)
 		err = check_attributes(inode);
+	if (!err && ext4_has_inline_data(inode))
+		err = ext4_inline_take(inode);
 	if (!err)
 		err = take_kind(inode, &raw);
 	if (err)
@@ -374,6 +423,9 @@ int ext4_getattr(const struct mnt_idmap *idmap, struct inode *inode, struct ksta
 	u32 fl = EXT4_I(inode)->i_flags;
 
 	generic_fillattr(idmap, inode, stat);
+	/* So that nobody takes the file for a hole. */
+	if (S_ISREG(inode->i_mode) && ext4_has_inline_data(inode))
+		stat->blocks += DIV_ROUND_UP(stat->size, 512);
 	stat->attributes |= (fl & EXT4_COMPR_FL ? STATX_ATTR_COMPRESSED : 0) |
 			    (fl & EXT4_APPEND_FL ? STATX_ATTR_APPEND : 0) |
 			    (fl & EXT4_IMMUTABLE_FL ? STATX_ATTR_IMMUTABLE : 0) |

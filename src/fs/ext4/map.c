@@ -45,6 +45,8 @@ static int ext4_iomap_begin(struct inode *inode, u64 pos, u64 length, unsigned f
 	/* Reading needs no more than blocks in order; nothing is made here. */
 	if (flags & (IOMAP_WRITE | IOMAP_ZERO))
 		return -EROFS;
+	if (ext4_has_inline_data(inode))
+		return ext4_inline_iomap(inode, pos, flags, iomap);
 	if (first > UINT32_MAX)
 		return -EINVAL;
 	map.lblk = first;

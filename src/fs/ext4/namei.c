@@ -29,7 +29,7 @@ static int find_in_block(struct inode *dir, u32 lblk, struct find *f)
 
 	if (err)
 		return err;
-	ext4_dirents_walk(bh, dir->i_sb->s_blocksize, find_in, f);
+	(void)ext4_dirents_walk(bh->b_data, 0, bh->b_size, bh->b_size, find_in, f);
 	brelse(bh);
 	return 0;
 }
@@ -88,8 +88,12 @@ int ext4_find_entry(struct inode *dir, const char *name, unsigned len, u32 *ino)
 
 	if (len > EXT4_NAME_LEN)
 		return -ENAMETOOLONG;
-	if (EXT4_I(dir)->i_flags & EXT4_INDEX_FL)
+	if (ext4_has_inline_data(dir)) {
+		ext4_inline_dirents_walk(dir, find_in, &f);
+		err = 0;
+	} else if (EXT4_I(dir)->i_flags & EXT4_INDEX_FL) {
 		err = find_hashed(dir, &f);
+	}
 	if (err == -ENOENT)
 		err = find_linear(dir, &f);
 	if (err)

@@ -31,7 +31,7 @@ static void ext4_free_inode(struct inode *inode)
 {
 	struct ext4_inode_info *ei = EXT4_I(inode);
 
-	kfree(ei->long_symlink);
+	ext4_body_free(inode, ei->i_body, ei->i_body_bytes);
 	pool_free(EXT4_SB(inode->i_sb)->inode_pool, ei);
 }
 
@@ -177,7 +177,8 @@ static int open_root(struct super_block *sb, struct fs_context *fc)
 	struct inode *root;
 	int err = ext4_iget(sb, EXT4_ROOT_INO, EXT4_IGET_SPECIAL, &root);
 
-	if (!err && (!S_ISDIR(root->i_mode) || !root->i_blocks || !i_size_read(root))) {
+	if (!err && (!S_ISDIR(root->i_mode) || (!root->i_blocks && !ext4_has_inline_data(root)) ||
+		     !i_size_read(root))) {
 		iput(root);
 		err = -EFSCORRUPTED;
 	}

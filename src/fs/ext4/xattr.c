@@ -145,23 +145,27 @@ static int block_get(struct inode *inode, struct xattr_area *area)
 	return 0;
 }
 
-static ssize_t area_find(const struct xattr_area *area, int index, const char *name, void *buffer,
-			 size_t size)
+static const struct ext4_xattr_entry *area_find(const struct xattr_area *area, int index, const char *name)
 {
 	size_t len = strlen(name);
 
-	for (const struct ext4_xattr_entry *e = area->first; !is_last(e); e = entry_next(e)) {
-		u32 bytes = le32_to_cpu(e->e_value_size);
+	for (const struct ext4_xattr_entry *e = area->first; !is_last(e); e = entry_next(e))
+		if (e->e_name_index == index && e->e_name_len == len && !memcmp(e->e_name, name, len))
+			return e;
+	return NULL;
+}
 
-		if (e->e_name_index != index || e->e_name_len != len || memcmp(e->e_name, name, len))
-			continue;
-		if (buffer && bytes > size)
-			return -ERANGE;
-		if (buffer && bytes)
-			memcpy(buffer, area->base + le16_to_cpu(e->e_value_offs), bytes);
-		return bytes;
-	}
-	return -ENODATA;
+/* The value's length, and the value itself where there is a buffer for it. */
+static ssize_t value_get(const struct xattr_area *area, const struct ext4_xattr_entry *e, void *buffer,
+			 size_t size)
+{
+	u32 bytes = le32_to_cpu(e->e_value_size);
+
+	if (buffer && bytes > size)
+		return -ERANGE;
+	if (buffer && bytes)
+		memcpy(buffer, area->base + le16_to_cpu(e->e_value_offs), bytes);
+	return bytes;
 }
 
 /* buffer NULL: only the length. -ENODATA, -ERANGE. */
@@ -173,14 +177,35 @@ ssize_t ext4_xattr_get(struct inode *inode, int index, const char *name, void *b
 	if (strlen(name) > 255)
 		return -ERANGE;
 	for (size_t i = 0; i < ARRAY_SIZE(areas) && got == -ENODATA; i++) {
+		const struct ext4_xattr_entry *e;
 		struct xattr_area area;
 
 		got = areas[i](inode, &area);
 		if (got)
 			continue;
-		got = area_find(&area, index, name, buffer, size);
+		e = area_find(&area, index, name);
+		got = e ? value_get(&area, e, buffer, size) : -ENODATA;
 		brelse(area.bh);
 	}
+	return got;
+}
+
+ssize_t ext4_xattr_inline_data(struct inode *inode, void *buffer, size_t size)
+{
+	const struct ext4_xattr_entry *e;
+	struct xattr_area area;
+	ssize_t got = ibody_get(inode, &area);
+
+	if (got)
+		return got;
+	e = area_find(&area, EXT4_XATTR_INDEX_SYSTEM, "data");
+	if (!e)
+		got = -ENODATA;
+	else if (le32_to_cpu(e->e_value_inum)) /* it would not be inline */
+		got = -EFSCORRUPTED;
+	else
+		got = value_get(&area, e, buffer, size);
+	brelse(area.bh);
 	return got;
 }
 
