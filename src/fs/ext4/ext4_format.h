@@ -419,6 +419,7 @@ struct ext4_xattr_entry {
 	char e_name[];
 };
 disk_struct_size(struct ext4_xattr_entry, 16);
+#define EXT4_XATTR_SIZE_MAX      (1u << 24)
 #define EXT4_XATTR_LEN(name_len) (((name_len) + 3 + 16) & ~3u)
 
 #define EXT4_XATTR_INDEX_USER              1

@@ -136,6 +136,7 @@ u32 ext4_bg_num_base_meta(const struct ext4_sb_info *sbi,
 /* inode.c */
 #define EXT4_IGET_NORMAL  0u
 #define EXT4_IGET_SPECIAL 1u /* reserved numbers allowed: root, journal */
+#define EXT4_IGET_EA      2u /* an inode that holds a value of an attribute; no other call gives such */
 int ext4_iget(struct super_block *sb, u64 ino, unsigned flags, struct inode **out) __must_check;
 /* Reads the block with the inode again; *raw points into it, for its ino's attributes behind the fixed part.
  */
@@ -222,6 +223,9 @@ extern const struct xattr_handler *const ext4_xattr_handlers[];
 ssize_t ext4_xattr_get(struct inode *inode, int index, const char *name, void *buffer, size_t size);
 /* The part of inline data that is an attribute; buffer NULL: only its length. -ENODATA: not there. */
 ssize_t ext4_xattr_inline_data(struct inode *inode, void *buffer, size_t size);
+/* xattr_inode.c: the value of an entry that lies in an inode; its e_value_size bytes are returned. */
+struct ext4_xattr_entry;
+ssize_t ext4_xattr_inode_read(struct inode *inode, const struct ext4_xattr_entry *e, void *buffer);
 ssize_t ext4_listxattr(struct dentry *dentry, char *buffer, size_t size);
 int ext4_get_acl(struct inode *inode, int type, bool rcu, struct posix_acl **out);
 

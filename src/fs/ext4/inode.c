@@ -268,10 +268,13 @@ static int check_attributes(const struct inode *inode)
 
 static bool is_fast_symlink(const struct inode *inode)
 {
-	/* Known by its blocks: those that it has beside its attributes'. */
+	/* Known by having no blocks beside its attributes'; those may lie in any number of blocks of inodes
+	 * where there is ea_inode, so there it is known by its size. */
 	const struct ext4_sb_info *sbi = EXT4_SB(inode->i_sb);
 	u64 attr_blocks = EXT4_I(inode)->i_file_acl ? (u64)sbi->block_size << sbi->cluster_bits >> 9 : 0;
 
+	if (ext4_has_incompat(sbi, EXT4_FEATURE_INCOMPAT_EA_INODE))
+		return i_size_read(inode) && i_size_read(inode) < I_BLOCK_BYTES;
 	return inode->i_blocks == attr_blocks;
 }
 
@@ -393,6 +396,24 @@ static bool ino_valid(const struct ext4_sb_info *sbi, u64 ino, unsigned flags)
 	       ino != le32_to_cpu(es->s_orphan_file_inum);
 }
 
+/* An inode that holds a value has no name, no attributes of its own, and no other use. */
+static int check_use(const struct inode *inode, unsigned flags)
+{
+	const struct ext4_inode_info *ei = EXT4_I(inode);
+	const char *why = NULL;
+
+	if (!(flags & EXT4_IGET_EA))
+		why = ei->i_flags & EXT4_EA_INODE_FL ? "holds a value of an attribute, and has a name" : NULL;
+	else if (!(ei->i_flags & EXT4_EA_INODE_FL) || !S_ISREG(inode->i_mode))
+		why = "is named as an attribute's value, and is none";
+	else if (ei->has_ibody_xattr || ei->i_file_acl)
+		why = "holds a value of an attribute, and has attributes itself";
+	if (!why)
+		return 0;
+	ext4_error_inode(inode, 0, "%s", why);
+	return -EFSCORRUPTED;
+}
+
 int ext4_iget(struct super_block *sb, u64 ino, unsigned flags, struct inode **out)
 {
 	struct inode *inode;
@@ -412,6 +433,11 @@ int ext4_iget(struct super_block *sb, u64 ino, unsigned flags, struct inode **ou
 			return err;
 		}
 		unlock_new_inode(inode);
+	}
+	err = check_use(inode, flags);
+	if (err) {
+		iput(inode);
+		return err;
 	}
 	*out = inode;
 	return 0;

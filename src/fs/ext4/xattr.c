@@ -2,8 +2,8 @@
 /*
  * Extended attributes, for reading: a list of entries behind the inode's fields (ibody), and one in a block
  * of its own. Both have the same shape: entries grow up from the start, values down from the end; an entry
- * names its value by offset. In the inode offsets count from the first entry, in the block from its first
- * byte.
+ * names its value by offset, or by an inode that holds nothing else (xattr_inode.c). In the inode offsets
+ * count from the first entry, in the block from its first byte.
  *
  * The block has a verifier as all blocks; the inode's list is verified each time, since its block was not
  * verified as a whole.
@@ -31,10 +31,30 @@ static const struct ext4_xattr_entry *entry_next(const struct ext4_xattr_entry *
 	return (const void *)((const u8 *)e + EXT4_XATTR_LEN(e->e_name_len));
 }
 
+/* What is wrong with the place of a value, or NULL. `list_end`: where values may begin. */
+static const char *value_verify(const struct ext4_sb_info *sbi, const struct ext4_xattr_entry *e,
+				const u8 *base, const u8 *list_end, const u8 *end)
+{
+	u32 size = le32_to_cpu(e->e_value_size), offs = le16_to_cpu(e->e_value_offs);
+
+	if (le32_to_cpu(e->e_value_inum)) {
+		if (!ext4_has_incompat(sbi, EXT4_FEATURE_INCOMPAT_EA_INODE))
+			return "attribute's value lies in an inode, without the feature ea_inode";
+		return size > EXT4_XATTR_SIZE_MAX ? "attribute's value is larger than any can be" : NULL;
+	}
+	if (!size)
+		return NULL;
+	if (size > (size_t)(end - base) || offs > (size_t)(end - base) - size)
+		return "attribute's value lies outside";
+	return base + offs < list_end ? "attribute's value overlaps the list" : NULL;
+}
+
 /* Verifies the list that begins at `first`, with everything inside [base, end). NULL or what is wrong. */
-static const char *entries_verify(const struct ext4_xattr_entry *first, const u8 *base, const u8 *end)
+static const char *entries_verify(const struct ext4_sb_info *sbi, const struct ext4_xattr_entry *first,
+				  const u8 *base, const u8 *end)
 {
 	const struct ext4_xattr_entry *e = first;
+	const char *why = NULL;
 	const u8 *list_end;
 
 	/* The list first: values may not lie below its end, which is known only then. */
@@ -49,19 +69,9 @@ static const char *entries_verify(const struct ext4_xattr_entry *first, const u8
 			return "attribute's name holds a zero";
 	}
 	list_end = (const u8 *)e + sizeof(le32);
-	for (e = first; !is_last(e); e = entry_next(e)) {
-		u32 size = le32_to_cpu(e->e_value_size), offs = le16_to_cpu(e->e_value_offs);
-
-		if (le32_to_cpu(e->e_value_inum))
-			return "attribute's value lies in an inode, without the feature ea_inode";
-		if (!size)
-			continue;
-		if (size > (size_t)(end - base) || offs > (size_t)(end - base) - size)
-			return "attribute's value lies outside";
-		if (base + offs < list_end)
-			return "attribute's value overlaps the list";
-	}
-	return NULL;
+	for (e = first; !is_last(e) && !why; e = entry_next(e))
+		why = value_verify(sbi, e, base, list_end, end);
+	return why;
 }
 
 static int block_verify(const struct buffer_head *bh, void *ctx, u64 owner)
@@ -80,7 +90,7 @@ static int block_verify(const struct buffer_head *bh, void *ctx, u64 owner)
 		ext4_error_inode(inode, bh->b_blocknr, "attribute block has a wrong header");
 		return -EFSCORRUPTED;
 	}
-	why = entries_verify((const void *)(h + 1), base, base + bh->b_size);
+	why = entries_verify(sbi, (const void *)(h + 1), base, base + bh->b_size);
 	if (why) {
 		ext4_error_inode(inode, bh->b_blocknr, "%s", why);
 		return -EFSCORRUPTED;
@@ -119,7 +129,7 @@ static int ibody_get(struct inode *inode, struct xattr_area *area)
 	area->first = (const void *)(raw + EXT4_GOOD_OLD_INODE_SIZE + ei->i_extra_isize + sizeof(le32));
 	area->base = (const u8 *)area->first;
 	area->end = raw + sbi->inode_size;
-	why = entries_verify(area->first, area->base, area->end);
+	why = entries_verify(sbi, area->first, area->base, area->end);
 	if (!why)
 		return 0;
 	ext4_error_inode(inode, 0, "%s", why);
@@ -156,14 +166,18 @@ static const struct ext4_xattr_entry *area_find(const struct xattr_area *area, i
 }
 
 /* The value's length, and the value itself where there is a buffer for it. */
-static ssize_t value_get(const struct xattr_area *area, const struct ext4_xattr_entry *e, void *buffer,
-			 size_t size)
+static ssize_t value_get(struct inode *inode, const struct xattr_area *area, const struct ext4_xattr_entry *e,
+			 void *buffer, size_t size)
 {
 	u32 bytes = le32_to_cpu(e->e_value_size);
 
-	if (buffer && bytes > size)
+	if (!buffer)
+		return bytes;
+	if (bytes > size)
 		return -ERANGE;
-	if (buffer && bytes)
+	if (le32_to_cpu(e->e_value_inum))
+		return ext4_xattr_inode_read(inode, e, buffer);
+	if (bytes)
 		memcpy(buffer, area->base + le16_to_cpu(e->e_value_offs), bytes);
 	return bytes;
 }
@@ -184,7 +198,7 @@ ssize_t ext4_xattr_get(struct inode *inode, int index, const char *name, void *b
 		if (got)
 			continue;
 		e = area_find(&area, index, name);
-		got = e ? value_get(&area, e, buffer, size) : -ENODATA;
+		got = e ? value_get(inode, &area, e, buffer, size) : -ENODATA;
 		brelse(area.bh);
 	}
 	return got;
@@ -204,7 +218,7 @@ ssize_t ext4_xattr_inline_data(struct inode *inode, void *buffer, size_t size)
 	else if (le32_to_cpu(e->e_value_inum)) /* it would not be inline */
 		got = -EFSCORRUPTED;
 	else
-		got = value_get(&area, e, buffer, size);
+		got = value_get(inode, &area, e, buffer, size);
 	brelse(area.bh);
 	return got;
 }
