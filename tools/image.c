@@ -45,8 +45,7 @@ struct shale_task *tool_root_task(void)
 	return root_task;
 }
 
-/* The library's words for what failed, or those of the errno. */
-static void told(const char *disk, ssize_t (*words)(struct shale *, char *, size_t), int err)
+void image_error(const char *disk, ssize_t (*words)(struct shale *, char *, size_t), int err)
 {
 	char text[512] = "";
 	size_t len = strlen(disk);
@@ -88,7 +87,7 @@ struct image *image_attach(const char *disk)
 	err = shale_disk_add(tool_machine(), image->device + 5, uri, flags);
 	free(uri);
 	if (err) {
-		told(disk, shale_disk_error, err);
+		image_error(disk, shale_disk_error, err);
 		free(image);
 		return NULL;
 	}
@@ -110,7 +109,7 @@ struct image *image_open(const char *disk)
 	if (!err || err == -EEXIST)
 		err = shale_mount(root_task, image->device, mount_point, "ext4", MS_RDONLY, NULL);
 	if (err) {
-		told(disk, shale_mount_error, err);
+		image_error(disk, shale_mount_error, err);
 		return NULL;
 	}
 	err = shale_task_new(machine, NULL, &image->task);

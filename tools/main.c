@@ -10,6 +10,7 @@
 
 const struct verb verbs[] = {
 	{"cat", verb_cat, "write files to standard output"},
+	{"check", verb_check, "check a file system for damage"},
 	{"cp", verb_cp, "copy files out"},
 	{"df", verb_df, "show how full a file system is"},
 	{"du", verb_du, "sum up the space that files take"},

@@ -73,6 +73,8 @@ struct shale *tool_machine(void);
 struct shale_task *tool_root_task(void);
 /* Attaches the disk, read-only. NULL after an error was told. The same disk is attached once. */
 struct image *image_attach(const char *disk);
+/* Tells the library's words for what failed (shale_disk_error, shale_mount_error), or those of the errno. */
+void image_error(const char *disk, ssize_t (*words)(struct shale *, char *, size_t), int err);
 /* Attaches and mounts. */
 struct image *image_open(const char *disk);
 
@@ -135,6 +137,7 @@ void progress(const char *what, uint64_t files, uint64_t bytes);
 void progress_end(void);
 
 int verb_cat(int argc, char **argv);
+int verb_check(int argc, char **argv);
 int verb_cp(int argc, char **argv);
 int verb_df(int argc, char **argv);
 int verb_du(int argc, char **argv);

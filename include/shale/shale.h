@@ -196,6 +196,37 @@ int shale_umount2(struct shale_task *task, const char *target, int flags);
  */
 ssize_t shale_mount_error(struct shale *machine, char *buf, size_t size);
 
+/* ---- Checking
+ * ---------------------------------------------------------------------------------------------------- */
+
+/* Severities: the volume is not as it has to be; worth to know, but no damage. */
+#define SHALE_PROBLEM_DAMAGE 1
+#define SHALE_PROBLEM_NOTE   2
+
+/* Something that is wrong with a volume. Fields may be added at the end. */
+struct shale_problem {
+	const char *code; /* stable name of the kind of problem, as "inode-checksum" */
+	const char *text; /* one line of words that name the place */
+	int severity;     /* SHALE_PROBLEM_* */
+	int64_t group;    /* block group, -1: none */
+	uint64_t inode;   /* 0: none */
+	uint64_t block;   /* in blocks of the file system; 0: none */
+};
+/* Told each problem as it is found; the problem is gone when it returns. Anything but 0 ends the check. Must
+ * not call shale. */
+typedef int (*shale_check_fn)(void *arg, const struct shale_problem *problem);
+
+/*
+ * Checks the volume on the block device `source` ("/dev/NAME") without mounting it: what its journal holds is
+ * replayed into memory, then everything is checked, as e2fsck -fn does; nothing is written. fstype: NULL for
+ * "ext4", which stands for ext2 and ext3 too; data: options as for shale_mount(), or NULL; flags: 0; report:
+ * may be NULL. Returns how many problems of severity SHALE_PROBLEM_DAMAGE were found, 0: the volume is clean.
+ * -EBUSY: it is mounted; -EINVAL: no such file system on it; -EOPNOTSUPP: it has features that are not
+ * supported; -EIO: the device failed; -EPERM: without CAP_SYS_ADMIN. Words for these: shale_mount_error().
+ */
+int shale_check(struct shale_task *task, const char *source, const char *fstype, const char *data,
+		unsigned flags, shale_check_fn report, void *arg);
+
 /* ---- Opening and descriptors
  * ------------------------------------------------------------------------------------- */
 

@@ -26,7 +26,8 @@ struct fs_context {
 	char *source, *subtype;
 	unsigned sb_flags, sb_flags_mask;
 	enum fs_context_purpose purpose;
-	char error[256]; // last error in words, with the parameter's name; "" if none
+	struct fs_check *check; // the volume is not to be mounted, but checked
+	char error[256];        // last error in words, with the parameter's name; "" if none
 };
 
 int fs_context_for_mount(struct shale *machine, const struct file_system_type *type, unsigned sb_flags,

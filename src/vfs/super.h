@@ -32,6 +32,23 @@ struct file_system_type {
 	unsigned fs_flags;
 	int (*init_fs_context)(struct fs_context *fc);
 	void (*kill_sb)(struct super_block *sb);
+	// Checks the volume that fc->source names and tells fc->check what is wrong; mounts nothing. -errno:
+	// could not be checked, with words as for a mount. May be NULL.
+	int (*check)(struct fs_context *fc);
+};
+
+// Something that is wrong with a volume. `group` is -1, inode and block are 0 where they say nothing.
+struct fs_problem {
+	const char *code, *text; // a stable name of the kind; words that name the place
+	bool damage;             // otherwise only worth to know
+	s64 group;
+	u64 inode, block;
+};
+// A check that was asked for: its maker fills report and arg. A report other than 0 ends the check early.
+struct fs_check {
+	int (*report)(void *arg, const struct fs_problem *problem);
+	void *arg;
+	u64 damages; // how many were reported
 };
 // -EBUSY: the name is taken. Types are const and live as long as the machine (V1).
 int register_filesystem(struct shale *machine, const struct file_system_type *type) __must_check;

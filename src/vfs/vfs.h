@@ -56,6 +56,9 @@ long do_linkat(int odfd, const char *oname, int ndfd, const char *nname, int at_
 long do_mount(const char *source, const char *target, const char *fstype, unsigned long ms_flags,
 	      const char *data);
 long do_umount(const char *target, int flags);
+// Checks the volume on the device `source`. Returns how many damages were found.
+struct fs_check;
+long do_check(const char *source, const char *fstype, const char *data, struct fs_check *check);
 long do_chdir(const char *name);
 long do_fchdir(int fd);
 long do_chroot(const char *name);

@@ -122,16 +122,29 @@ int ext4_super_check(struct ext4_sb_info *sbi, u64 device_bytes, char *why, size
 /* features.c: -EOPNOTSUPP names what is missing. */
 int ext4_fill_super_features(struct ext4_sb_info *sbi, char *why, size_t why_size) __must_check;
 
+/* check/check.c: checks the volume of a super block that is filled as far as reading it went: super_err and
+ * super_why are how that ended. Tells `check` what is wrong; -errno: could not be checked. */
+struct fs_check;
+int ext4_check_volume(struct super_block *sb, struct fs_check *check, int super_err,
+		      const char *super_why) __must_check;
+
 /* group.c */
 struct ext4_group {
 	u64 block_bitmap, inode_bitmap, inode_table; /* pblk */
-	u32 free_clusters, free_inodes, itable_unused;
-	u16 flags;
+	u32 free_clusters, free_inodes, itable_unused, used_dirs;
+	u32 block_bitmap_csum, inode_bitmap_csum; /* low 16 bits only where descriptors are of 32 bytes */
+	u16 flags, checksum;
 };
 int ext4_group_get(struct super_block *sb, u32 group, struct ext4_group *out) __must_check;
 int ext4_groups_check(struct super_block *sb) __must_check; /* every descriptor; sums what is free */
 u32 ext4_bg_num_base_meta(const struct ext4_sb_info *sbi,
 			  u32 group); /* clusters of super block and descriptors */
+bool ext4_bg_has_super(const struct ext4_sb_info *sbi, u32 group); /* or a copy of it */
+u64 ext4_group_first_block(const struct ext4_sb_info *sbi, u32 group);
+u64 ext4_group_last_block(const struct ext4_sb_info *sbi, u32 group);
+u64 ext4_gdb_pblk(const struct ext4_sb_info *sbi, u32 gdb); /* of the gdb'th block of descriptors */
+u32 ext4_desc_checksum(const struct ext4_sb_info *sbi, u32 group, const u8 *raw);
+void ext4_desc_decode(const struct ext4_sb_info *sbi, const u8 *raw, struct ext4_group *out);
 
 /* inode.c */
 #define EXT4_IGET_NORMAL  0u
@@ -243,6 +256,8 @@ extern const struct address_space_operations ext4_aops;
 
 /* csum.c: crc32c in the forms that the format uses; `seed` already covers the volume's UUID. */
 u32 ext4_chksum(u32 seed, const void *data, size_t bytes);
+u32 ext4_inode_checksum(const struct ext4_sb_info *sbi, u32 seed, const u8 *raw,
+			u16 extra_isize); /* inode.c */
 u32 ext4_inode_csum_seed(const struct ext4_sb_info *sbi, u32 ino, u32 generation);
 
 #endif

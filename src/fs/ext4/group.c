@@ -15,7 +15,7 @@ static bool is_power_of(u32 n, u32 base)
 }
 
 /* Does the group begin with a copy of the super block and the descriptors? */
-static bool ext4_bg_has_super(const struct ext4_sb_info *sbi, u32 group)
+bool ext4_bg_has_super(const struct ext4_sb_info *sbi, u32 group)
 {
 	if (group == 0)
 		return true;
@@ -27,14 +27,15 @@ static bool ext4_bg_has_super(const struct ext4_sb_info *sbi, u32 group)
 	return is_power_of(group, 3) || is_power_of(group, 5) || is_power_of(group, 7);
 }
 
-static u64 group_first_block(const struct ext4_sb_info *sbi, u32 group)
+u64 ext4_group_first_block(const struct ext4_sb_info *sbi, u32 group)
 {
 	return (u64)group * sbi->blocks_per_group + sbi->first_data_block;
 }
 
-static u64 group_last_block(const struct ext4_sb_info *sbi, u32 group)
+u64 ext4_group_last_block(const struct ext4_sb_info *sbi, u32 group)
 {
-	return group == sbi->groups_count - 1 ? sbi->blocks_count - 1 : group_first_block(sbi, group + 1) - 1;
+	return group == sbi->groups_count - 1 ? sbi->blocks_count - 1
+					      : ext4_group_first_block(sbi, group + 1) - 1;
 }
 
 static bool in_meta_bg(const struct ext4_sb_info *sbi, u32 gdb)
@@ -44,7 +45,7 @@ static bool in_meta_bg(const struct ext4_sb_info *sbi, u32 gdb)
 }
 
 /* The block that holds the gdb'th block of descriptors. */
-static u64 gdb_pblk(const struct ext4_sb_info *sbi, u32 gdb)
+u64 ext4_gdb_pblk(const struct ext4_sb_info *sbi, u32 gdb)
 {
 	u32 group;
 
@@ -53,7 +54,7 @@ static u64 gdb_pblk(const struct ext4_sb_info *sbi, u32 gdb)
 	group = gdb * sbi->desc_per_block;
 	/* The boot block takes the place before the super block where blocks are of 1 KiB but counted from 0.
 	 */
-	return group_first_block(sbi, group) + ext4_bg_has_super(sbi, group) +
+	return ext4_group_first_block(sbi, group) + ext4_bg_has_super(sbi, group) +
 	       (group == 0 && sbi->block_size == 1024 && sbi->first_data_block == 0);
 }
 
@@ -74,7 +75,7 @@ u32 ext4_bg_num_base_meta(const struct ext4_sb_info *sbi, u32 group)
 								      : sbi->gdb_count);
 }
 
-static u32 desc_checksum(const struct ext4_sb_info *sbi, u32 group, const u8 *raw)
+u32 ext4_desc_checksum(const struct ext4_sb_info *sbi, u32 group, const u8 *raw)
 {
 	const size_t at = offsetof(struct ext4_group_desc, bg_checksum), behind = at + sizeof(le16);
 	le32 number = cpu_to_le32(group);
@@ -95,7 +96,7 @@ static u32 desc_checksum(const struct ext4_sb_info *sbi, u32 group, const u8 *ra
 	return crc;
 }
 
-static void desc_decode(const struct ext4_sb_info *sbi, const u8 *raw, struct ext4_group *out)
+void ext4_desc_decode(const struct ext4_sb_info *sbi, const u8 *raw, struct ext4_group *out)
 {
 	const struct ext4_group_desc *gd = (const struct ext4_group_desc *)raw;
 
@@ -105,6 +106,10 @@ static void desc_decode(const struct ext4_sb_info *sbi, const u8 *raw, struct ex
 	out->free_clusters = le16_to_cpu(gd->bg_free_blocks_count_lo);
 	out->free_inodes = le16_to_cpu(gd->bg_free_inodes_count_lo);
 	out->itable_unused = le16_to_cpu(gd->bg_itable_unused_lo);
+	out->used_dirs = le16_to_cpu(gd->bg_used_dirs_count_lo);
+	out->block_bitmap_csum = le16_to_cpu(gd->bg_block_bitmap_csum_lo);
+	out->inode_bitmap_csum = le16_to_cpu(gd->bg_inode_bitmap_csum_lo);
+	out->checksum = le16_to_cpu(gd->bg_checksum);
 	out->flags = le16_to_cpu(gd->bg_flags);
 	if (sbi->desc_size < EXT4_MIN_DESC_SIZE_64BIT)
 		return;
@@ -114,6 +119,9 @@ static void desc_decode(const struct ext4_sb_info *sbi, const u8 *raw, struct ex
 	out->free_clusters |= (u32)le16_to_cpu(gd->bg_free_blocks_count_hi) << 16;
 	out->free_inodes |= (u32)le16_to_cpu(gd->bg_free_inodes_count_hi) << 16;
 	out->itable_unused |= (u32)le16_to_cpu(gd->bg_itable_unused_hi) << 16;
+	out->used_dirs |= (u32)le16_to_cpu(gd->bg_used_dirs_count_hi) << 16;
+	out->block_bitmap_csum |= (u32)le16_to_cpu(gd->bg_block_bitmap_csum_hi) << 16;
+	out->inode_bitmap_csum |= (u32)le16_to_cpu(gd->bg_inode_bitmap_csum_hi) << 16;
 }
 
 static int desc_verify(struct super_block *sb, const struct ext4_sb_info *sbi, u64 pblk, u32 group,
@@ -122,11 +130,11 @@ static int desc_verify(struct super_block *sb, const struct ext4_sb_info *sbi, u
 	const struct ext4_group_desc *gd = (const struct ext4_group_desc *)raw;
 	bool flex = ext4_has_incompat(sbi, EXT4_FEATURE_INCOMPAT_FLEX_BG);
 	/* With flex_bg the tables of a group may lie anywhere, otherwise inside it. */
-	u64 first = flex ? sbi->first_data_block : group_first_block(sbi, group);
-	u64 last = flex ? sbi->blocks_count - 1 : group_last_block(sbi, group);
+	u64 first = flex ? sbi->first_data_block : ext4_group_first_block(sbi, group);
+	u64 last = flex ? sbi->blocks_count - 1 : ext4_group_last_block(sbi, group);
 	struct ext4_group g;
 
-	desc_decode(sbi, raw, &g);
+	ext4_desc_decode(sbi, raw, &g);
 	if (g.block_bitmap < first || g.block_bitmap > last) {
 		ext4_error_block(sb, pblk, "descriptor of group %u: block bitmap at %llu", group,
 				 (unsigned long long)g.block_bitmap);
@@ -145,9 +153,9 @@ static int desc_verify(struct super_block *sb, const struct ext4_sb_info *sbi, u
 	/* As on Linux a wrong checksum does not keep from reading: everything in the descriptor has been
 	 * bounded above. */
 	if ((sbi->has_csum || sbi->has_gdt_csum) &&
-	    desc_checksum(sbi, group, raw) != le16_to_cpu(gd->bg_checksum))
+	    ext4_desc_checksum(sbi, group, raw) != le16_to_cpu(gd->bg_checksum))
 		ext4_error_block(sb, pblk, "descriptor of group %u: checksum is %#06x, computed %#06x", group,
-				 le16_to_cpu(gd->bg_checksum), desc_checksum(sbi, group, raw));
+				 le16_to_cpu(gd->bg_checksum), ext4_desc_checksum(sbi, group, raw));
 	return 0;
 }
 
@@ -170,7 +178,7 @@ static const struct buffer_verifier gdb_verifier = {.name = "group descriptors",
 static int gdb_get(struct super_block *sb, u32 gdb, struct buffer_head **bh)
 {
 	struct ext4_sb_info *sbi = EXT4_SB(sb);
-	u64 pblk = gdb_pblk(sbi, gdb);
+	u64 pblk = ext4_gdb_pblk(sbi, gdb);
 
 	if (!ext4_pblk_range_valid(sbi, pblk, 1)) {
 		ext4_msg(sb, LOGLEVEL_ERR, "group descriptors %u would lie at block %llu, outside the volume",
@@ -191,8 +199,8 @@ int ext4_group_get(struct super_block *sb, u32 group, struct ext4_group *out)
 	err = gdb_get(sb, group / sbi->desc_per_block, &bh);
 	if (err)
 		return err;
-	desc_decode(sbi, (const u8 *)bh->b_data + (size_t)(group % sbi->desc_per_block) * sbi->desc_size,
-		    out);
+	ext4_desc_decode(sbi, (const u8 *)bh->b_data + (size_t)(group % sbi->desc_per_block) * sbi->desc_size,
+			 out);
 	brelse(bh);
 	return 0;
 }
@@ -204,8 +212,8 @@ static void gdb_readahead(struct super_block *sb, u32 gdb)
 	u32 nr = min_t(u32, 128, sbi->gdb_count - gdb);
 
 	if (gdb % 128 == 0 && !in_meta_bg(sbi, gdb) && !in_meta_bg(sbi, gdb + nr - 1) &&
-	    ext4_pblk_range_valid(sbi, gdb_pblk(sbi, gdb), nr))
-		breadahead(sb->s_bdev, gdb_pblk(sbi, gdb), nr, sbi->block_size);
+	    ext4_pblk_range_valid(sbi, ext4_gdb_pblk(sbi, gdb), nr))
+		breadahead(sb->s_bdev, ext4_gdb_pblk(sbi, gdb), nr, sbi->block_size);
 }
 
 int ext4_groups_check(struct super_block *sb)
@@ -225,7 +233,7 @@ int ext4_groups_check(struct super_block *sb)
 
 			if ((u64)gdb * sbi->desc_per_block + i >= sbi->groups_count)
 				break;
-			desc_decode(sbi, (const u8 *)bh->b_data + (size_t)i * sbi->desc_size, &g);
+			ext4_desc_decode(sbi, (const u8 *)bh->b_data + (size_t)i * sbi->desc_size, &g);
 			sbi->free_clusters += g.free_clusters;
 			sbi->free_inodes += g.free_inodes;
 		}

@@ -58,7 +58,7 @@ int ext4_inode_block_get(struct super_block *sb, u64 ino, struct buffer_head **b
 	return err;
 }
 
-static u32 raw_checksum(const struct ext4_sb_info *sbi, u32 seed, const u8 *raw, u16 extra_isize)
+u32 ext4_inode_checksum(const struct ext4_sb_info *sbi, u32 seed, const u8 *raw, u16 extra_isize)
 {
 	const size_t lo = offsetof(struct ext4_inode, i_checksum_lo),
 		     hi = offsetof(struct ext4_inode, i_checksum_hi);
@@ -83,7 +83,7 @@ static int check_checksum(const struct inode *inode, const struct raw_inode *raw
 
 	if (!sbi->has_csum)
 		return 0;
-	crc = raw_checksum(sbi, seed, bytes, raw->extra_isize);
+	crc = ext4_inode_checksum(sbi, seed, bytes, raw->extra_isize);
 	stored = le16_to_cpu(raw->fixed.i_checksum_lo);
 	if (RAW_HAS(raw, i_checksum_hi))
 		stored |= (u32)le16_to_cpu(raw->fixed.i_checksum_hi) << 16;

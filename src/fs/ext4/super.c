@@ -189,7 +189,8 @@ static int open_root(struct super_block *sb, struct fs_context *fc)
 	return d_make_root(root, &sb->s_root);
 }
 
-static int ext4_fill_super(struct super_block *sb, struct fs_context *fc)
+/* The volume's part of a new super block. */
+static int create_sbi(struct super_block *sb, struct fs_context *fc)
 {
 	struct ext4_sb_info *sbi = kzalloc(sb->s_machine, sizeof(*sbi));
 	int err;
@@ -204,8 +205,24 @@ static int ext4_fill_super(struct super_block *sb, struct fs_context *fc)
 	if (err) {
 		kfree(sbi);
 		sb->s_fs_info = NULL;
-		return err;
 	}
+	return err;
+}
+
+/* On failure nothing was given out but the pool and sbi; put_super runs only for a super block with a root.
+ */
+static void destroy_sbi(struct super_block *sb)
+{
+	(void)evict_inodes(sb);
+	ext4_put_super(sb);
+}
+
+static int ext4_fill_super(struct super_block *sb, struct fs_context *fc)
+{
+	int err = create_sbi(sb, fc);
+
+	if (err)
+		return err;
 	err = read_super(sb, fc);
 	if (!err) {
 		describe_super(sb);
@@ -220,13 +237,38 @@ static int ext4_fill_super(struct super_block *sb, struct fs_context *fc)
 	}
 	if (!err)
 		err = open_root(sb, fc);
-	/* On failure nothing was given out but the pool and sbi; put_super runs only for a super block with a
-	 * root. */
-	if (err) {
-		(void)evict_inodes(sb);
-		ext4_put_super(sb);
-	}
+	if (err)
+		destroy_sbi(sb);
 	return err;
+}
+
+/* Fills a super block for as long as the check of its volume takes: always fails, so that it is taken down.
+ */
+static int check_fill_super(struct super_block *sb, struct fs_context *fc)
+{
+	int err = create_sbi(sb, fc);
+
+	if (err)
+		return err;
+	err = read_super(sb, fc);
+	if (!err)
+		describe_super(sb);
+	err = ext4_check_volume(sb, fc->check, err, fc->error);
+	destroy_sbi(sb);
+	return err ? err : -ECANCELED;
+}
+
+static int ext4_check(struct fs_context *fc)
+{
+	int err = get_tree_bdev(fc, check_fill_super);
+
+	/* A tree: the device was mounted already. */
+	if (!err) {
+		up_write(&fc->root->d_sb->s_umount);
+		errorfc(fc, "ext4: %s is mounted", fc->root->d_sb->s_id);
+		return -EBUSY;
+	}
+	return err == -ECANCELED ? 0 : err;
 }
 
 static int ext4_get_tree(struct fs_context *fc)
@@ -270,7 +312,7 @@ static int ext4_init_fs_context(struct fs_context *fc)
 #define EXT4_TYPE(type)                                                                                      \
 	{                                                                                                    \
 		.name = type, .fs_flags = FS_REQUIRES_DEV, .init_fs_context = ext4_init_fs_context,          \
-		.kill_sb = kill_block_super                                                                  \
+		.kill_sb = kill_block_super, .check = ext4_check                                             \
 	}
 static const struct file_system_type ext4_types[] = {EXT4_TYPE("ext4"), EXT4_TYPE("ext3"), EXT4_TYPE("ext2")};
 

@@ -1,0 +1,160 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The check of a volume: its passes in their order, what they share, and how problems are told.
+ */
+#include <errno.h>
+#include <stdarg.h>
+#include <stdio.h>
+
+#include "fs/ext4/check/check_internal.h"
+
+#define PLACE_SIZE 80
+
+/* Returns the length. */
+static size_t place_text(const struct fs_problem *p, char out[PLACE_SIZE])
+{
+	int n = 0;
+
+	if (p->group >= 0)
+		n += snprintf(out + n, PLACE_SIZE - (size_t)n, "group %lld", (long long)p->group);
+	if (p->inode)
+		n += snprintf(out + n, PLACE_SIZE - (size_t)n, "%sinode %llu", n ? ", " : "",
+			      (unsigned long long)p->inode);
+	if (p->block)
+		n += snprintf(out + n, PLACE_SIZE - (size_t)n, "%sblock %llu", n ? ", " : "",
+			      (unsigned long long)p->block);
+	if (n)
+		n += snprintf(out + n, PLACE_SIZE - (size_t)n, ": ");
+	return (size_t)n;
+}
+
+static void tell(struct check *c, struct fs_problem p, const char *fmt, va_list args)
+{
+	char text[384];
+	size_t n = place_text(&p, text);
+
+	vsnprintf(text + n, sizeof(text) - n, fmt, args);
+	p.text = text;
+	if (p.damage)
+		c->out->damages++;
+	if (!c->stop && c->out->report && c->out->report(c->out->arg, &p))
+		c->stop = true;
+}
+
+void check_problem(struct check *c, const char *code, u32 ino, u64 pblk, const char *fmt, ...)
+{
+	va_list args;
+
+	va_start(args, fmt);
+	tell(c, (struct fs_problem){.code = code, .damage = true, .group = -1, .inode = ino, .block = pblk},
+	     fmt, args);
+	va_end(args);
+}
+
+void check_problem_group(struct check *c, const char *code, u32 group, u64 pblk, const char *fmt, ...)
+{
+	va_list args;
+
+	va_start(args, fmt);
+	tell(c, (struct fs_problem){.code = code, .damage = true, .group = group, .block = pblk}, fmt, args);
+	va_end(args);
+}
+
+void check_note(struct check *c, const char *code, u32 ino, u64 pblk, const char *fmt, ...)
+{
+	va_list args;
+
+	va_start(args, fmt);
+	tell(c, (struct fs_problem){.code = code, .group = -1, .inode = ino, .block = pblk}, fmt, args);
+	va_end(args);
+}
+
+int check_array_add(struct check *c, struct check_array *a, const void *item, size_t size)
+{
+	if (a->count == a->room) {
+		size_t room = a->room ? a->room * 2 : 64;
+		void *items = krealloc(c->machine, a->items, array_size(room, size));
+
+		if (!items)
+			return -ENOMEM;
+		a->items = items;
+		a->room = room;
+	}
+	memcpy((u8 *)a->items + a->count++ * size, item, size);
+	return 0;
+}
+
+/* What reading the super block ended with: a damaged volume, or none that can be checked. */
+static int super_refused(struct check *c, int err, const char *why)
+{
+	if (le16_to_cpu(c->sbi->es.s_magic) != EXT4_SUPER_MAGIC)
+		return err;
+	if (err != -EINVAL && err != -EFSCORRUPTED && err != -EFSBADCRC)
+		return err;
+	check_problem(c, "super-block", 0, 0, "%s", why);
+	return 0;
+}
+
+static int prepare(struct check *c)
+{
+	c->inodes_count = le32_to_cpu(c->sbi->es.s_inodes_count);
+	c->clusters_count = check_cluster(c, c->sbi->blocks_count - 1) + 1;
+	/* Large ones take memory of the host only where they are written. */
+	c->groups = kvcalloc(c->machine, c->sbi->groups_count, sizeof(*c->groups));
+	c->meta_blocks = kvcalloc(c->machine, BITS_TO_LONGS(c->sbi->blocks_count), sizeof(long));
+	c->used_clusters = kvcalloc(c->machine, BITS_TO_LONGS(c->clusters_count), sizeof(long));
+	c->used_inodes = kvcalloc(c->machine, BITS_TO_LONGS(c->inodes_count), sizeof(long));
+	c->kinds = kvcalloc(c->machine, c->inodes_count, sizeof(*c->kinds));
+	c->links_stored = kvcalloc(c->machine, c->inodes_count, sizeof(*c->links_stored));
+	c->links_found = kvcalloc(c->machine, c->inodes_count, sizeof(*c->links_found));
+	if (!c->groups || !c->meta_blocks || !c->used_clusters || !c->used_inodes || !c->kinds ||
+	    !c->links_stored || !c->links_found)
+		return -ENOMEM;
+	return 0;
+}
+
+static void release(struct check *c)
+{
+	kvfree(c->groups);
+	kvfree(c->meta_blocks);
+	kvfree(c->used_clusters);
+	kvfree(c->used_inodes);
+	kvfree(c->kinds);
+	kvfree(c->links_stored);
+	kvfree(c->links_found);
+	kfree(c->dirs.items);
+	kfree(c->dir_blocks.items);
+	kfree(c->xattr_blocks.items);
+	kfree(c->orphans.items);
+	for (unsigned i = 0; i < ARRAY_SIZE(c->block_bufs); i++)
+		kfree(c->block_bufs[i]);
+	kfree(c->inode_buf);
+}
+
+static int run_passes(struct check *c)
+{
+	static int (*const passes[])(struct check *) = {
+		check_super,  check_groups, check_journal, check_orphans,
+		check_inodes, check_dirs,   check_links,   check_bitmaps,
+	};
+	int err = 0;
+
+	for (size_t i = 0; i < ARRAY_SIZE(passes) && !err && !c->stop; i++)
+		err = passes[i](c);
+	/* What ends the check although memory and device are well is a damage, and was told. */
+	return c->stop || err == -EFSCORRUPTED ? 0 : err;
+}
+
+int ext4_check_volume(struct super_block *sb, struct fs_check *out, int super_err, const char *super_why)
+{
+	struct check c = {.machine = sb->s_machine, .sb = sb, .sbi = EXT4_SB(sb), .out = out};
+	int err;
+
+	if (super_err)
+		return super_refused(&c, super_err, super_why);
+	err = prepare(&c);
+	if (!err)
+		err = run_passes(&c);
+	release(&c);
+	return err;
+}

@@ -1,0 +1,171 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * What the files of the check share. A check walks over a whole volume once, in passes (check.c has the
+ * list); each pass reads its structures, tells what is wrong, and leaves behind what later passes compare
+ * with. It is stricter than a mount and goes on after what it finds: a structure that cannot be trusted is
+ * told and passed over, never a reason to end.
+ *
+ * A check belongs to one thread and one super block that nobody else sees; it owns all memory below and no
+ * lock is needed. Nothing of what it reads goes through the page cache: passes read runs and lists of blocks
+ * into memory of their own (check_io.c), through the device on which the journal's changes are seen.
+ *
+ * Functions of passes return 0 or a negative errno that ends the check (no memory, the device failed, the
+ * caller had enough); what is wrong with the volume is told with check_problem() and is no error.
+ *
+ * Memory: 1 bit a cluster, 1 bit a block, 5 bytes and 1 bit an inode, 16 bytes a directory block, 40 a
+ * directory, and 64 a group.
+ */
+#ifndef SHALE_FS_EXT4_CHECK_INTERNAL_H
+#define SHALE_FS_EXT4_CHECK_INTERNAL_H
+
+#include "base/alloc.h"
+#include "base/bitmap.h"
+#include "fs/ext4/ext4_internal.h"
+
+struct check;
+
+/* An array that grows. `size`: bytes of an item. */
+struct check_array {
+	void *items;
+	size_t count, room;
+};
+int check_array_add(struct check *c, struct check_array *a, const void *item, size_t size) __must_check;
+
+struct check_group {
+	struct ext4_group desc;
+	bool bad_block_bitmap, bad_inode_bitmap, bad_table; /* do not lie where they may: not read */
+	u32 found_dirs;
+};
+
+/* A directory, in the order of inode numbers. The inode pass adds it, the passes over directories fill the
+ * rest.
+ */
+struct check_dir {
+	u32 ino, flags, csum_seed;
+	u32 parent;              /* the directory that has an entry for it; 0: none was met */
+	u32 dotdot;              /* what its ".." says */
+	u32 first_block, blocks; /* in c->dir_blocks */
+	u64 size;
+};
+/* A block of a directory; by the inode pass in the order of inodes and then lblk, the directory pass sorts
+ * them. */
+struct check_dir_block {
+	u64 pblk;
+	u32 lblk;
+	u32 dir; /* index in c->dirs */
+};
+
+struct check {
+	struct shale *machine;
+	struct super_block *sb;
+	struct ext4_sb_info *sbi;
+	struct fs_check *out;
+	bool stop; /* the caller had enough */
+	u32 inodes_count;
+	u64 clusters_count;
+
+	/* By check_groups. */
+	struct check_group *groups;
+	unsigned long *meta_blocks; /* by pblk: blocks of the volume's own tables */
+	/* By everyone who claims blocks: by cluster (check_cluster()). */
+	unsigned long *used_clusters;
+
+	/* By the inode pass; index: ino - 1. */
+	unsigned long *used_inodes;
+	u8 *kinds;                     /* EXT4_FT_* of inodes that are in use, 0: not in use */
+	u16 *links_stored;             /* i_links_count */
+	u16 *links_found;              /* by the directory pass; stays at 65535 */
+	struct check_array dirs;       /* of struct check_dir */
+	struct check_array dir_blocks; /* of struct check_dir_block */
+	struct check_array xattr_blocks;
+	struct check_array orphans; /* u32, sorted: inodes that wait for being deleted or truncated */
+
+	void *block_bufs[EXT4_MAX_EXTENT_DEPTH + 1]; /* check_block_buf() */
+	void *inode_buf;                             /* check_inode_read() */
+};
+
+/* check.c: tells a problem. code: a stable name of its kind, "structure-what"; ino and pblk: 0 where they say
+ * nothing; the words are put behind "inode N, block N: ". */
+void check_problem(struct check *c, const char *code, u32 ino, u64 pblk, const char *fmt, ...) __printf(5, 6);
+void check_problem_group(struct check *c, const char *code, u32 group, u64 pblk, const char *fmt, ...)
+	__printf(5, 6);
+/* The same for what e2fsck tells and lets pass: the volume stays clean. */
+void check_note(struct check *c, const char *code, u32 ino, u64 pblk, const char *fmt, ...) __printf(5, 6);
+
+/* check_io.c. -EIO, -ENOMEM, -ECANCELED: the caller of the check had enough. Blocks outside the volume must
+ * have been told and left out before (check_pblk_valid). */
+/* A run of blocks; buf from check_buf(). */
+int check_read(struct check *c, u64 pblk, u32 count, void *buf) __must_check;
+/* Blocks in any order, into buf one behind the other; neighbours are read together, all are in flight at
+ * once: sort them, and take up to a few hundred at a time. */
+int check_read_list(struct check *c, const u64 *pblk, u32 count, void *buf) __must_check;
+/* Memory that devices read into; kfree(). */
+void *check_buf(struct check *c, u32 blocks) __must_check;
+/* The same for a block at a level of a tree, kept until the check ends; NULL: no memory. */
+void *check_block_buf(struct check *c, unsigned level) __must_check;
+/* The bytes of one inode, out of order (inline directories, orphans): valid until the next call. ino is
+ * valid. -EFSCORRUPTED: its table cannot be read, as was told before. */
+int check_inode_read(struct check *c, u32 ino, const u8 **raw) __must_check;
+
+static inline bool check_pblk_valid(const struct check *c, u64 pblk, u64 count)
+{
+	return ext4_pblk_range_valid(c->sbi, pblk, count);
+}
+static inline bool check_ino_valid(const struct check *c, u32 ino)
+{
+	return ino && ino <= c->inodes_count;
+}
+static inline u64 check_cluster(const struct check *c, u64 pblk)
+{
+	return (pblk - c->sbi->first_data_block) >> c->sbi->cluster_bits;
+}
+
+/*
+ * check_blocks.c: takes a run of blocks (which must be valid) for an inode, ino 0: the volume itself. Tells
+ * where it belongs to somebody already, or to the volume's tables; false then. With bigalloc an inode may
+ * hold several runs in a cluster: *last_cluster (~0 at first) is the one it took last.
+ */
+bool check_claim(struct check *c, u32 ino, u64 pblk, u64 count, u64 *last_cluster);
+
+/* An inode while the inode pass looks at it. */
+struct check_inode {
+	u32 ino;
+	const u8 *bytes;       /* inode_size of them */
+	struct ext4_inode raw; /* a copy, zeroes behind inode_size */
+	u32 extra_isize;       /* verified; 0 in small inodes */
+	u32 flags, csum_seed;
+	u16 mode;
+	u64 size;
+	u64 clusters;     /* that were claimed so far: data, trees, attributes */
+	u64 last_cluster; /* for check_claim */
+	u64 end_lblk;     /* behind the last block that is mapped */
+	u32 dir;          /* index in c->dirs, ~0: no directory */
+};
+
+/* Passes, in their order; what each checks stands at the head of its file. */
+int check_super(struct check *c) __must_check;
+int check_groups(struct check *c) __must_check;
+int check_journal(struct check *c) __must_check;
+int check_orphans(struct check *c) __must_check;
+int check_inodes(struct check *c) __must_check;
+int check_dirs(struct check *c) __must_check;
+int check_links(struct check *c) __must_check;
+int check_bitmaps(struct check *c) __must_check;
+
+/* Parts of the inode pass. */
+/* check_special.c: a reserved inode number. *claimed: its blocks are dealt with. */
+int check_special(struct check *c, struct check_inode *ci, bool *claimed) __must_check;
+/* check_blocks.c: the block map or extent tree; adds the blocks of directories to c->dir_blocks. */
+int check_inode_blocks(struct check *c, struct check_inode *ci) __must_check;
+int check_dir_block_add(struct check *c, struct check_inode *ci, u64 lblk, u64 pblk, u64 count) __must_check;
+/* check_xattr.c: attributes in the inode and its attribute block. */
+int check_inode_xattrs(struct check *c, struct check_inode *ci) __must_check;
+int check_xattrs_end(struct check *c) __must_check; /* after the last inode: reference counts */
+
+/* check_dirs.c: the directory with this inode number, NULL: none such. */
+struct check_dir *check_dir_find(struct check *c, u32 ino);
+
+/* check_orphans.c */
+bool check_is_orphan(const struct check *c, u32 ino);
+
+#endif

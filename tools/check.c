@@ -1,0 +1,118 @@
+/* SPDX-License-Identifier: MIT */
+/* shale check: is the file system of an image as it has to be? */
+#include "tool.h"
+
+#include <string.h>
+
+#define CHECK_DAMAGED 4
+
+static const char *options_text; /* -o */
+static bool quiet;
+
+static error_t parse(int key, char *arg, struct argp_state *state)
+{
+	switch (key) {
+	case 'o':
+		options_text = arg;
+		return 0;
+	case 'q':
+		quiet = true;
+		return 0;
+	default:
+		return ARGP_ERR_UNKNOWN;
+	}
+}
+
+static const struct argp_option options[] = {
+	{"options", 'o', "OPTIONS", 0, "mount options, as sb=32768 for a backup super block", 0},
+	{"quiet", 'q', NULL, 0, "only tell by the exit status", 0},
+	{NULL, 0, NULL, 0, NULL, 0},
+};
+
+static int report(void *arg, const struct shale_problem *p)
+{
+	const char *disk = arg;
+
+	if (!option_json) {
+		print_name(disk);
+		printf(": %s%s\n", p->severity == SHALE_PROBLEM_NOTE ? "note: " : "", p->text);
+		return 0;
+	}
+	json_object(NULL);
+	json_string("code", p->code);
+	json_string("severity", p->severity == SHALE_PROBLEM_NOTE ? "note" : "damage");
+	if (p->group >= 0)
+		json_number("group", (uint64_t)p->group);
+	if (p->inode)
+		json_number("inode", p->inode);
+	if (p->block)
+		json_number("block", p->block);
+	json_string("text", p->text);
+	json_end();
+	return 0;
+}
+
+/* Ends the check at the first damage. */
+static int first_damage(void *arg, const struct shale_problem *p)
+{
+	return p->severity == SHALE_PROBLEM_DAMAGE;
+}
+
+/* True: damaged. */
+static bool check(const char *disk)
+{
+	struct image *image = image_attach(disk);
+	bool silent = quiet && !option_json;
+	int damages;
+
+	if (!image)
+		return false;
+	if (option_json) {
+		json_object(NULL);
+		json_string("image", disk);
+		json_array("problems");
+	}
+	damages = shale_check(tool_root_task(), image->device, NULL, options_text, 0,
+			      silent ? first_damage : report, (void *)disk);
+	if (option_json) {
+		json_end();
+		json_bool("checked", damages >= 0);
+		json_bool("clean", damages == 0);
+		json_end();
+	} else if (!quiet && damages >= 0) {
+		print_name(disk);
+		if (damages)
+			printf(": %d problems\n", damages);
+		else
+			puts(": clean");
+	}
+	if (damages < 0)
+		image_error(disk, shale_mount_error, damages);
+	return damages > 0;
+}
+
+int verb_check(int argc, char **argv)
+{
+	static const struct tool_options o = {
+		.options = options,
+		.parse = parse,
+		.words = "IMAGE...",
+		.doc = "Checks file systems, as e2fsck -fn does; what a journal holds is "
+		       "replayed into memory first.",
+		.json = true,
+		.least = 1};
+	char **words = tool_parse(&o, argc, argv);
+	bool damaged = false;
+
+	if (option_json)
+		json_array(NULL);
+	for (; *words; words++) {
+		struct place place;
+
+		place_parse(*words, &place);
+		damaged |= check(place.disk ? place.disk : *words);
+	}
+	if (option_json)
+		json_end();
+	return damaged && !tool_status() ? CHECK_DAMAGED : 0;
+}
