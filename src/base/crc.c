@@ -22,6 +22,11 @@
 	(BIT_TERM(i, 0, 0x77073096u) ^ BIT_TERM(i, 1, 0xee0e612cu) ^ BIT_TERM(i, 2, 0x76dc419u) ^            \
 	 BIT_TERM(i, 3, 0xedb8832u) ^ BIT_TERM(i, 4, 0x1db71064u) ^ BIT_TERM(i, 5, 0x3b6e20c8u) ^            \
 	 BIT_TERM(i, 6, 0x76dc4190u) ^ BIT_TERM(i, 7, 0xedb88320u))
+/* Of CRC32 with the most significant bit first. */
+#define CRC32BE(i)                                                                                           \
+	(BIT_TERM(i, 0, 0x04c11db7u) ^ BIT_TERM(i, 1, 0x09823b6eu) ^ BIT_TERM(i, 2, 0x130476dcu) ^           \
+	 BIT_TERM(i, 3, 0x2608edb8u) ^ BIT_TERM(i, 4, 0x4c11db70u) ^ BIT_TERM(i, 5, 0x9823b6e0u) ^           \
+	 BIT_TERM(i, 6, 0x34867077u) ^ BIT_TERM(i, 7, 0x690ce0eeu))
 /* Entries 1, 2, 4, ... 128 of the table of CRC16. */
 #define CRC16(i)                                                                                             \
 	(BIT_TERM(i, 0, 0xc0c1u) ^ BIT_TERM(i, 1, 0xc181u) ^ BIT_TERM(i, 2, 0xc301u) ^                       \
@@ -38,6 +43,7 @@
 
 static const u32 crc32c_table[256] = TABLE(CRC32C);
 static const u32 crc32_table[256] = TABLE(CRC32);
+static const u32 crc32_be_table[256] = TABLE(CRC32BE);
 static const u16 crc16_table[256] = TABLE(CRC16);
 
 u32 crc32c_by_table(u32 crc, const void *p, size_t len)
@@ -55,6 +61,15 @@ u32 crc32_le(u32 crc, const void *p, size_t len)
 
 	while (len--)
 		crc = crc >> 8 ^ crc32_table[(crc ^ *byte++) & 0xff];
+	return crc;
+}
+
+u32 crc32_be(u32 crc, const void *p, size_t len)
+{
+	const u8 *byte = p;
+
+	while (len--)
+		crc = crc << 8 ^ crc32_be_table[(crc >> 24 ^ *byte++) & 0xff];
 	return crc;
 }
 

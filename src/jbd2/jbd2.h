@@ -75,7 +75,8 @@ int jbd2_recover(struct jbd2_journal *journal, const struct jbd2_recovery_ops *o
 /*
  * The fast-commit area, which lies behind the log: how many blocks it has (0: the feature is off), and the
  * index'th of them, to be read after recovery. Valid fast commits carry the number end_tid, begin with block
- * 0 and go on without a gap; where they end is for the file system to say. -EINVAL: no such block; -EIO.
+ * 0 and go on without a gap; where they end is for the file system to say. -EINVAL: no such block, or the
+ * log was empty; -EIO.
  */
 u32 jbd2_fc_blocks(const struct jbd2_journal *journal);
 int jbd2_fc_read(struct jbd2_journal *journal, u32 index, void *data) __must_check;

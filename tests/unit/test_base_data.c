@@ -267,6 +267,7 @@ static void test_crc_of_published_and_random_data(void **state)
 
 	assert_int_equal(~crc32c(~0u, "123456789", 9), 0xe3069283u);
 	assert_int_equal(~crc32_le(~0u, "123456789", 9), 0xcbf43926u);
+	assert_int_equal(crc32_be(~0u, "123456789", 9), 0x0376e6e7u); /* CRC-32/MPEG-2 */
 	assert_int_equal(crc16(0, "123456789", 9), 0xbb3d);
 	rng = 4;
 	for (unsigned i = 0; i < sizeof(data); i++)
