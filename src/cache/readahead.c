@@ -177,8 +177,8 @@ void force_page_cache_readahead(struct address_space *mapping, struct file_ra_st
 	pgoff_t end = DIV_ROUND_UP(size, PAGE_SIZE);
 	unsigned long most = mapping->machine->cache->limit_pages / 2;
 
-	if (index >= end)
-		return;
+	if (index >= end || (!mapping->a_ops->readahead && !mapping->a_ops->read_folio))
+		return; // a directory has a size, but no pages
 	nr_pages = min3(nr_pages, end - index, most);
 	while (nr_pages) {
 		struct readahead_control rac = {.mapping = mapping, .ra = ra};
