@@ -158,7 +158,7 @@ long do_getxattr(int dfd, const char *name, bool follow, int fd, const char *att
 
 long do_listxattr(int dfd, const char *name, bool follow, int fd, char *list, size_t size)
 {
-	struct xattr_end x = {.value = list, .size = size};
+	struct xattr_end x = {.value = size ? list : NULL, .size = size};
 
 	return xattr_ask(dfd, name, follow, fd, &x);
 }
