@@ -175,6 +175,14 @@ long ksys_pread64(int fd, void *buf, size_t count, loff_t pos)
 	return pread_rest(fd, buf, count, pos, (ssize_t)done);
 }
 
+static bool segments_ok(const struct iovec *iov, int iovcnt)
+{
+	for (int i = 0; i < iovcnt; i++)
+		if (unlikely(!access_ok(iov[i].iov_base, iov[i].iov_len)))
+			return false;
+	return true;
+}
+
 ssize_t vfs_readv(struct file *file, const struct iovec *iov, int iovcnt, loff_t *pos, int rwf_flags)
 {
 	struct iovec fast[UIO_FASTIOV], *owned;
@@ -189,7 +197,9 @@ ssize_t vfs_readv(struct file *file, const struct iovec *iov, int iovcnt, loff_t
 			 &iter);
 	if (n < 0)
 		return n;
-	if (iov_iter_count(&iter)) {
+	if (!segments_ok(owned ?: fast, iovcnt)) {
+		n = -EFAULT;
+	} else if (iov_iter_count(&iter)) {
 		n = rw_verify_area(*pos, iov_iter_count(&iter));
 		init_kiocb(&iocb, file, *pos);
 		if (!n)

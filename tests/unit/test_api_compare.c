@@ -249,6 +249,7 @@ static void test_reads_and_seeks(void **state)
 	struct shale_task *t = w->task;
 	char buf[64];
 	struct iovec iov = {buf, sizeof(buf)}, bad = {buf, (size_t)-1};
+	struct iovec nowhere[] = {{buf, 10}, {(void *)-4096l, 10}};
 	volatile size_t huge = (size_t)-1; /* volatile: the compiler would warn of what is tested */
 	volatile int many = 1025, fewer = -1;
 
@@ -270,6 +271,7 @@ static void test_reads_and_seeks(void **state)
 			SAME(preadv(h, &iov, many, 3), shale_preadv(t, s, &iov, many, 3));
 			SAME(preadv(h, &bad, 1, 3), shale_preadv(t, s, &bad, 1, 3));
 			SAME(preadv(h, &iov, 1, -2), shale_preadv(t, s, &iov, 1, -2));
+			SAME(preadv(h, nowhere, 2, 3), shale_preadv(t, s, nowhere, 2, 3));
 			SAME(preadv2(h, &iov, 1, -1, 0), shale_preadv2(t, s, &iov, 1, -1, 0));
 			SAME(preadv2(h, &iov, 1, 0, 1 << 20), shale_preadv2(t, s, &iov, 1, 0, 1 << 20));
 			SAME(readv(h, &iov, 0), shale_readv(t, s, &iov, 0));
