@@ -105,6 +105,8 @@ static void compare_attributes(const char *path)
 		differ("list of attributes of %s", path);
 	EACH v[s] = sides[s]->listxattr(path, false, list[s], n[0] - 1);
 	same("llistxattr, too short", path, v[0], v[1]);
+	EACH v[s] = sides[s]->listxattr(path, false, list[s], 0);
+	same("llistxattr, no size", path, v[0], v[1]);
 	for (char *name = list[0]; name < list[0] + n[0]; name += strlen(name) + 1) {
 		EACH v[s] = sides[s]->getxattr(path, false, name, NULL, 0);
 		same("lgetxattr, size", name, v[0], v[1]);
@@ -179,6 +181,31 @@ static void compare_extents(const char *path, const long fd[2])
 	}
 }
 
+/* What a listing asks for, and where it ends. */
+static void compare_extent_requests(const char *path, const long fd[2])
+{
+	static const uint32_t flags[] = {0, FIEMAP_FLAG_SYNC, FIEMAP_FLAG_CACHE, 0x80};
+	static const uint64_t starts[] = {0, 1, UINT32_MAX * 4096ull, INT64_MAX, UINT64_MAX};
+	struct fiemap f[2];
+	long r[2];
+
+	for (unsigned i = 0; i < sizeof(starts) / sizeof(starts[0]); i++) {
+		for (unsigned j = 0; j < 4; j++) {
+			EACH f[s] = (struct fiemap){
+				.fm_start = starts[i], .fm_length = j ? 4096 : 0, .fm_flags = flags[j]};
+			EACH r[s] = sides[s]->ioctl((int)fd[s], FS_IOC_FIEMAP, &f[s]);
+			same("fiemap, odd", path, r[0], r[1]);
+			same("fiemap, flags", path, f[0].fm_flags, f[1].fm_flags);
+		}
+	}
+	EACH r[s] = sides[s]->fadvise((int)fd[s], 0, 0, POSIX_FADV_WILLNEED);
+	same("fadvise", path, r[0], r[1]);
+	EACH r[s] = sides[s]->fcntl((int)fd[s], F_SETFL, O_ASYNC);
+	same("F_SETFL O_ASYNC", path, r[0], r[1]);
+	EACH r[s] = sides[s]->fcntl((int)fd[s], F_GETFL, 0);
+	same("F_GETFL", path, r[0], r[1]);
+}
+
 static bool same_bytes(const char *what, const char *path, off_t at, long kernel, long shale)
 {
 	if (!same(what, path, kernel, shale))
@@ -230,6 +257,7 @@ static void compare_data(const char *path, off_t size)
 	same_bytes("pread, end", path, size, r[0], r[1]);
 	compare_holes(path, fd, size);
 	compare_extents(path, fd);
+	compare_extent_requests(path, fd);
 	EACH sides[s]->lseek((int)fd[s], 3, SEEK_SET);
 	for (int i = 0; i < 3; i++) {
 		EACH r[s] = sides[s]->read((int)fd[s], data[s], 1001);
@@ -270,6 +298,7 @@ static void compare_directory(const char *path)
 		free(names);
 		return;
 	}
+	compare_extent_requests(path, fd);
 	for (unsigned i = 0; sizes[i]; i++) {
 		int rounds = 0;
 

@@ -31,6 +31,7 @@ struct side {
 	long (*preadv2)(int fd, const struct iovec *iov, int count, off_t at, int flags);
 	long (*read)(int fd, void *buf, size_t size);
 	long (*lseek)(int fd, off_t offset, int whence);
+	long (*fadvise)(int fd, off_t offset, off_t len, int advice);
 	long (*statfs)(const char *path, struct statfs *buf);
 	long (*fstatfs)(int fd, struct statfs *buf);
 	long (*getxattr)(const char *path, bool follow, const char *name, void *value, size_t size);

@@ -88,6 +88,11 @@ static long k_dup3(int oldfd, int newfd, int flags)
 {
 	return result(dup3(oldfd, newfd, flags));
 }
+static long k_fadvise(int fd, off_t offset, off_t len, int advice)
+{
+	return -posix_fadvise(fd, offset, len, advice);
+}
+
 static long k_fcntl(int fd, int cmd, unsigned long arg)
 {
 	return result(fcntl(fd, cmd, arg));
@@ -106,6 +111,7 @@ const struct side side_kernel = {
 	.preadv2 = k_preadv2,
 	.read = k_read,
 	.lseek = k_lseek,
+	.fadvise = k_fadvise,
 	.statfs = k_statfs,
 	.fstatfs = k_fstatfs,
 	.getxattr = k_getxattr,

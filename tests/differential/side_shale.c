@@ -82,6 +82,11 @@ static long s_dup3(int oldfd, int newfd, int flags)
 {
 	return shale_dup3(side_task, oldfd, newfd, flags);
 }
+static long s_fadvise(int fd, off_t offset, off_t len, int advice)
+{
+	return shale_fadvise(side_task, fd, offset, len, advice);
+}
+
 static long s_fcntl(int fd, int cmd, unsigned long arg)
 {
 	return shale_fcntl(side_task, fd, cmd, arg);
@@ -100,6 +105,7 @@ const struct side side_shale = {
 	.preadv2 = s_preadv2,
 	.read = s_read,
 	.lseek = s_lseek,
+	.fadvise = s_fadvise,
 	.statfs = s_statfs,
 	.fstatfs = s_fstatfs,
 	.getxattr = s_getxattr,

@@ -3,6 +3,7 @@
  * Regular files: reading through the page cache or directly, over ext4's answers to iomap, and the few ioctls
  * that all kinds of files know.
  */
+#include <linux/fiemap.h>
 #include <linux/fs.h>
 #include <string.h>
 
@@ -62,7 +63,8 @@ int ext4_fiemap(struct inode *inode, struct fiemap_extent_info *fi, u64 start, u
 {
 	u64 max = max_bytes(inode);
 
-	if (start >= max)
+	fi->fi_flags &= ~FIEMAP_FLAG_CACHE; // the blocks that tell the extents are cached as they are read
+	if (len && start > max)
 		return -EFBIG;
 	return iomap_fiemap(inode, fi, start, min(len, max - start), &ext4_iomap_ops);
 }
