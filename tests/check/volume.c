@@ -81,21 +81,20 @@ static uint64_t group_start(struct volume *v, unsigned group)
  * run. */
 static uint64_t desc_offset(struct volume *v, unsigned group)
 {
+	uint64_t first = (EXT4_SUPER_OFFSET / v->block_size + 1) * (uint64_t)v->block_size;
 	unsigned per_block = v->block_size / v->desc_size, block = group / per_block;
+	unsigned holder = block * per_block;
 
 	if (!(v->incompat & EXT4_FEATURE_INCOMPAT_META_BG) ||
 	    block < le32_to_cpu(volume_super(v)->s_first_meta_bg))
-		return v->desc_at + (uint64_t)group * v->desc_size;
-	uint64_t start = group_start(v, block * per_block);
-	if (block * per_block == 0)
-		start = v->desc_at - v->block_size;
-	return start + (has_super(v, block * per_block) ? v->block_size : 0) +
-	       group % per_block * v->desc_size;
+		return first + (uint64_t)group * v->desc_size;
+	uint64_t start = holder ? group_start(v, holder) + (has_super(v, holder) ? v->block_size : 0) : first;
+	return start + group % per_block * v->desc_size;
 }
 
 struct ext4_group_desc *volume_desc(struct volume *v, unsigned group)
 {
-	return (void *)(v->bytes + desc_offset(v, group));
+	return (void *)(v->bytes + v->group[group].desc);
 }
 
 static uint64_t desc_block(struct volume *v, le32 lo, le32 hi)
@@ -103,11 +102,21 @@ static uint64_t desc_block(struct volume *v, le32 lo, le32 hi)
 	return (le32_to_cpu(lo) | (v->desc_size >= 64 ? (uint64_t)le32_to_cpu(hi) << 32 : 0)) * v->block_size;
 }
 
+static void find_groups(struct volume *v)
+{
+	v->group = calloc(v->groups, sizeof(*v->group));
+	if (!v->group)
+		err(1, "groups");
+	for (unsigned i = 0; i < v->groups; i++) {
+		v->group[i].desc = desc_offset(v, i);
+		struct ext4_group_desc *desc = volume_desc(v, i);
+		v->group[i].table = desc_block(v, desc->bg_inode_table_lo, desc->bg_inode_table_hi);
+	}
+}
+
 static uint64_t inode_offset(struct volume *v, uint32_t ino)
 {
-	struct ext4_group_desc *desc = volume_desc(v, (ino - 1) / v->inodes_per_group);
-
-	return desc_block(v, desc->bg_inode_table_lo, desc->bg_inode_table_hi) +
+	return v->group[(ino - 1) / v->inodes_per_group].table +
 	       (uint64_t)((ino - 1) % v->inodes_per_group) * v->inode_size;
 }
 
@@ -270,7 +279,7 @@ static void add_group(struct volume *v, unsigned group)
 	unsigned flags = csums ? le16_to_cpu(desc->bg_flags) : 0;
 	uint64_t inode_bitmap = desc_block(v, desc->bg_inode_bitmap_lo, desc->bg_inode_bitmap_hi);
 
-	add(v, PLACE_DESC, desc_offset(v, group), v->desc_size, 0, group);
+	add(v, PLACE_DESC, v->group[group].desc, v->desc_size, 0, group);
 	if (!(flags & EXT4_BG_BLOCK_UNINIT))
 		add(v, PLACE_BLOCK_BITMAP, desc_block(v, desc->bg_block_bitmap_lo, desc->bg_block_bitmap_hi),
 		    v->block_size, 0, group);
@@ -302,7 +311,6 @@ static void read_super(struct volume *v)
 	v->first_ino = le32_to_cpu(sb->s_rev_level) ? le32_to_cpu(sb->s_first_ino) : EXT4_GOOD_OLD_FIRST_INO;
 	v->desc_size =
 		v->incompat & EXT4_FEATURE_INCOMPAT_64BIT ? le16_to_cpu(sb->s_desc_size) : EXT4_MIN_DESC_SIZE;
-	v->desc_at = (EXT4_SUPER_OFFSET / v->block_size + 1) * (uint64_t)v->block_size;
 	v->groups = v->inodes_count / v->inodes_per_group;
 }
 
@@ -310,6 +318,7 @@ void volume_open(struct volume *v, uint8_t *bytes, uint64_t size)
 {
 	*v = (struct volume){.bytes = bytes, .size = size};
 	read_super(v);
+	find_groups(v);
 	add(v, PLACE_SUPER, EXT4_SUPER_OFFSET, sizeof(struct ext4_super_block), 0, 0);
 	for (unsigned group = 1; group < v->groups; group++)
 		if (has_super(v, group)) {
@@ -326,5 +335,6 @@ void volume_open(struct volume *v, uint8_t *bytes, uint64_t size)
 
 void volume_close(struct volume *v)
 {
+	free(v->group);
 	free(v->places);
 }

@@ -66,8 +66,10 @@ struct volume {
 		desc_size, first_ino;
 	uint64_t blocks_count;
 	uint32_t compat, incompat, ro_compat;
-	uint64_t desc_at; /* byte offset of the first descriptor; meta_bg: use volume_desc() */
 	uint32_t first_data_block;
+	struct {
+		uint64_t desc, table; /* byte offsets */
+	} * group;
 };
 
 void volume_open(struct volume *v, uint8_t *bytes, uint64_t size);

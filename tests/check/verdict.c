@@ -1,0 +1,178 @@
+/* SPDX-License-Identifier: MIT */
+/* See verdict.h. */
+#include "verdict.h"
+
+#include <err.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <spawn.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/sendfile.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+#include <time.h>
+#include <unistd.h>
+
+#include <shale/shale.h>
+
+#include "fs/ext4/ext4_format.h"
+
+const char *const verdict_names[] = {"clean", "damaged", "gave up", "no verdict"};
+
+extern char **environ;
+
+/* Runs a program; what it says goes behind the text. Returns its exit status, or 256 and more when it was
+ * killed. */
+static int run(char *const argv[], char *text, size_t size)
+{
+	posix_spawn_file_actions_t actions;
+	size_t used = strlen(text);
+	int out[2], status;
+	char rest[4096];
+	ssize_t n;
+	pid_t pid;
+
+	if (pipe2(out, O_CLOEXEC))
+		err(1, "pipe");
+	posix_spawn_file_actions_init(&actions);
+	posix_spawn_file_actions_addopen(&actions, 0, "/dev/null", O_RDONLY, 0);
+	posix_spawn_file_actions_adddup2(&actions, out[1], 1);
+	posix_spawn_file_actions_adddup2(&actions, out[1], 2);
+	if (posix_spawnp(&pid, argv[0], &actions, NULL, argv, environ))
+		errx(1, "%s cannot be run", argv[0]);
+	posix_spawn_file_actions_destroy(&actions);
+	close(out[1]);
+	while ((n = used + 1 < size ? read(out[0], text + used, size - used - 1)
+				    : read(out[0], rest, sizeof(rest))) > 0)
+		if (used + 1 < size)
+			used += n;
+	text[used] = '\0';
+	close(out[0]);
+	while (waitpid(pid, &status, 0) < 0)
+		if (errno != EINTR)
+			err(1, "waitpid");
+	return WIFEXITED(status) ? WEXITSTATUS(status) : 256 + WTERMSIG(status);
+}
+
+static bool journal_is_dirty(const char *image)
+{
+	struct ext4_super_block sb;
+	int fd = open(image, O_RDONLY | O_CLOEXEC);
+
+	if (fd < 0)
+		err(1, "%s", image);
+	bool dirty = pread(fd, &sb, sizeof(sb), EXT4_SUPER_OFFSET) == sizeof(sb) &&
+		     le16_to_cpu(sb.s_magic) == EXT4_SUPER_MAGIC &&
+		     le32_to_cpu(sb.s_feature_incompat) & EXT4_FEATURE_INCOMPAT_RECOVER;
+	close(fd);
+	return dirty;
+}
+
+static void copy(const char *from, const char *to)
+{
+	int in = open(from, O_RDONLY | O_CLOEXEC),
+	    out = open(to, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
+	struct stat st;
+
+	if (in < 0 || out < 0 || fstat(in, &st))
+		err(1, "copy of %s to %s", from, to);
+	for (off_t left = st.st_size; left > 0;) {
+		ssize_t n = sendfile(out, in, NULL, left);
+		if (n <= 0)
+			err(1, "copy of %s to %s", from, to);
+		left -= n;
+	}
+	close(in);
+	close(out);
+}
+
+static enum verdict verdict_of_status(int status)
+{
+	if (status == 0)
+		return CLEAN;
+	if (status & ~(4 | 8))
+		return NO_VERDICT;
+	return status & 4 ? DAMAGED : GAVE_UP;
+}
+
+void ask_e2fsck(const char *image, const char *scratch, struct opinion *opinion)
+{
+	char *const check[] = {"e2fsck", "-fn", (char *)image, NULL};
+	char *const replay[] = {"e2fsck", "-y", "-E", "journal_only", (char *)scratch, NULL};
+	char *const check_copy[] = {"e2fsck", "-fn", (char *)scratch, NULL};
+	bool repaired = false;
+
+	opinion->text[0] = '\0';
+	if (!journal_is_dirty(image)) {
+		opinion->status = run(check, opinion->text, sizeof(opinion->text));
+	} else {
+		copy(image, scratch);
+		opinion->status = run(replay, opinion->text, sizeof(opinion->text));
+		repaired = opinion->status & 1 || strstr(opinion->text, "? yes");
+		if (!(opinion->status & ~1))
+			opinion->status = run(check_copy, opinion->text, sizeof(opinion->text));
+		unlink(scratch);
+	}
+	opinion->verdict = verdict_of_status(opinion->status);
+	if (repaired && opinion->verdict == CLEAN)
+		opinion->verdict = DAMAGED;
+}
+
+static int note_problem(void *arg, const struct shale_problem *problem)
+{
+	struct opinion *opinion = arg;
+	size_t used = strlen(opinion->text);
+
+	snprintf(opinion->text + used, sizeof(opinion->text) - used, "%s[%s] %s\n",
+		 problem->severity == SHALE_PROBLEM_DAMAGE ? "" : "note: ", problem->code, problem->text);
+	return 0;
+}
+
+void ask_shale(const char *image, struct opinion *opinion)
+{
+	struct shale_options options = SHALE_OPTIONS_INIT;
+	struct timespec now;
+	struct shale *machine;
+	struct shale_task *task;
+	char uri[4096 + 32];
+	int error;
+
+	clock_gettime(CLOCK_REALTIME, &now);
+	options.threads = 0;
+	options.epoch_ns = now.tv_sec * 1000000000ll; /* volumes with times in the future are told apart */
+	options.memory_limit = 64 << 20;
+	options.log_level = 3;
+	opinion->text[0] = '\0';
+	snprintf(uri, sizeof(uri), "file:%s?direct=0", image);
+	error = shale_new(&options, &machine);
+	if (!error)
+		error = shale_task_new(machine, NULL, &task);
+	if (!error)
+		error = shale_disk_add(machine, "image", uri, SHALE_DISK_READ_ONLY | SHALE_DISK_NO_PARTSCAN);
+	if (error)
+		errx(1, "no machine for %s: %s", image, strerror(-error));
+	opinion->status = shale_check(task, "/dev/image", NULL, NULL, 0, note_problem, opinion);
+	opinion->verdict = opinion->status == 0 ? CLEAN : opinion->status > 0 ? DAMAGED : GAVE_UP;
+	if (opinion->status < 0) {
+		size_t used = strlen(opinion->text);
+		used += snprintf(opinion->text + used, sizeof(opinion->text) - used,
+				 "error %d: ", -opinion->status);
+		if (used < sizeof(opinion->text))
+			shale_mount_error(machine, opinion->text + used, sizeof(opinion->text) - used);
+	}
+	shale_task_free(task);
+	error = shale_free(machine);
+	if (error)
+		errx(1, "the machine for %s ends with %s", image, strerror(-error));
+}
+
+enum agreement compare_opinions(const struct opinion *e2fsck, const struct opinion *shale)
+{
+	if (e2fsck->verdict == NO_VERDICT)
+		return UNCOUNTED;
+	if (e2fsck->verdict == shale->verdict || (e2fsck->verdict == GAVE_UP && shale->verdict == DAMAGED))
+		return AGREE;
+	return e2fsck->verdict == CLEAN ? TOO_STRICT : TOO_LAX;
+}
