@@ -35,8 +35,13 @@ static loff_t hash_to_pos(u32 hash, u32 minor)
 
 bool ext4_is_dx(const struct inode *dir)
 {
+	u32 flags = EXT4_I(dir)->i_flags;
+
+	/* Hashes of folded names are not known here, but where entries hold them. */
+	if (flags & EXT4_CASEFOLD_FL && !(flags & EXT4_ENCRYPT_FL))
+		return false;
 	return ext4_has_compat(EXT4_SB(dir->i_sb), EXT4_FEATURE_COMPAT_DIR_INDEX) &&
-	       (EXT4_I(dir)->i_flags & EXT4_INDEX_FL || ext4_has_inline_data(dir) ||
+	       (flags & EXT4_INDEX_FL || ext4_has_inline_data(dir) ||
 		i_size_read(dir) >> dir->i_blkbits == 1);
 }
 
@@ -116,9 +121,12 @@ static int gather_name(struct gather *g, const struct ext4_hash *h, u32 ino, con
 static bool gather_entry(void *arg, const struct ext4_dir_entry_2 *de, unsigned offset)
 {
 	struct gather *g = arg;
-	struct ext4_hash h;
+	struct ext4_hash h = {0};
 
-	g->err = ext4_dirhash(EXT4_SB(g->dir->i_sb), g->version, de->name, de->name_len, &h);
+	if (!ext4_hash_in_dirent(g->dir))
+		g->err = ext4_dirhash(EXT4_SB(g->dir->i_sb), g->version, de->name, de->name_len, &h);
+	else if (ext4_name_is_encrypted(g->dir, de->name, de->name_len))
+		h = ext4_dirent_hash(de);
 	if (!g->err)
 		g->err = gather_name(g, &h, le32_to_cpu(de->inode), de->name, de->name_len, de->file_type);
 	return !g->err;
@@ -237,13 +245,27 @@ static int dx_fill(struct inode *dir, struct dx_dir *d, struct ext4_hash from)
 	return err;
 }
 
-static int tell_names(struct dx_dir *d, struct dir_context *ctx)
+/* Tells a name as it is, or as it is shown without the key. */
+static bool emit_name(const struct inode *dir, struct dir_context *ctx, const struct ext4_hash *h,
+		      const char *name, unsigned len, u32 ino, unsigned type)
+{
+	char text[EXT4_NOKEY_TEXT_MAX];
+
+	if (ext4_name_is_encrypted(dir, name, len)) {
+		len = ext4_nokey_encode(h, name, len, text);
+		name = text;
+	}
+	return dir_emit(ctx, name, (int)len, ino, type);
+}
+
+static int tell_names(const struct inode *dir, struct dx_dir *d, struct dir_context *ctx)
 {
 	for (; d->at < d->count; d->at++) {
 		const struct dx_name *n = &d->names[d->at];
+		const struct ext4_hash h = {n->hash, n->minor};
 
 		ctx->pos = hash_to_pos(n->hash, n->minor);
-		if (!dir_emit(ctx, d->text + n->text, n->len, n->ino, n->type))
+		if (!emit_name(dir, ctx, &h, d->text + n->text, n->len, n->ino, n->type))
 			return 1;
 	}
 	return 0;
@@ -269,7 +291,7 @@ int ext4_dx_readdir(struct file *file, struct dir_context *ctx)
 		err = dx_fill(file->f_inode, d, from);
 	}
 	while (!err) {
-		if (tell_names(d, ctx))
+		if (tell_names(file->f_inode, d, ctx))
 			break;
 		if (d->next_hash == NO_HASH) {
 			ctx->pos = HTREE_EOF;
@@ -283,6 +305,7 @@ int ext4_dx_readdir(struct file *file, struct dir_context *ctx)
 }
 
 struct tell {
+	const struct inode *dir;
 	struct dir_context *ctx;
 	const struct ext4_sb_info *sbi;
 	u64 base; /* offset of the block in the directory */
@@ -292,12 +315,15 @@ struct tell {
 static bool tell_entry(void *arg, const struct ext4_dir_entry_2 *de, unsigned offset)
 {
 	struct tell *t = arg;
+	struct ext4_hash h = {0};
 
 	if (t->base + offset < (u64)t->ctx->pos)
 		return true;
 	t->ctx->pos = t->base + offset;
-	if (!dir_emit(t->ctx, de->name, de->name_len, le32_to_cpu(de->inode),
-		      ext4_dirent_type(t->sbi, de->file_type))) {
+	if (ext4_hash_in_dirent(t->dir) && ext4_name_is_encrypted(t->dir, de->name, de->name_len))
+		h = ext4_dirent_hash(de);
+	if (!emit_name(t->dir, t->ctx, &h, de->name, de->name_len, le32_to_cpu(de->inode),
+		       ext4_dirent_type(t->sbi, de->file_type))) {
 		t->full = true;
 		return false;
 	}
@@ -336,7 +362,7 @@ static int linear_readdir(struct file *file, struct dir_context *ctx)
 	struct inode *dir = file->f_inode;
 	unsigned bits = dir->i_blkbits;
 	u64 size = i_size_read(dir);
-	struct tell t = {.ctx = ctx, .sbi = EXT4_SB(dir->i_sb)};
+	struct tell t = {.dir = dir, .ctx = ctx, .sbi = EXT4_SB(dir->i_sb)};
 
 	while ((u64)ctx->pos < size && !t.full) {
 		struct buffer_head *bh;
@@ -371,7 +397,8 @@ static int inline_readdir(struct file *file, struct dir_context *ctx)
 {
 	const struct inode *dir = file->f_inode;
 	const loff_t dotdot = EXT4_DIR_REC_LEN(1), rest = dotdot + EXT4_DIR_REC_LEN(2);
-	struct tell t = {.ctx = ctx, .sbi = EXT4_SB(dir->i_sb), .base = rest - EXT4_INLINE_DIR_START};
+	struct tell t = {
+		.dir = dir, .ctx = ctx, .sbi = EXT4_SB(dir->i_sb), .base = rest - EXT4_INLINE_DIR_START};
 
 	tell_dot(&t, ".", dir->i_ino, 0, dotdot);
 	tell_dot(&t, "..", ext4_inline_parent(dir), dotdot, rest);

@@ -22,9 +22,39 @@ unsigned ext4_rec_len(const struct ext4_dir_entry_2 *de, unsigned block_size)
 	return (len & 65532) | (len & 3) << 16;
 }
 
-static const char *entry_verify(const struct ext4_sb_info *sbi, const struct ext4_dir_entry_2 *de,
-				unsigned room)
+bool ext4_hash_in_dirent(const struct inode *dir)
 {
+	const u32 both = EXT4_ENCRYPT_FL | EXT4_CASEFOLD_FL;
+
+	return (EXT4_I(dir)->i_flags & both) == both;
+}
+
+struct ext4_hash ext4_dirent_hash(const struct ext4_dir_entry_2 *de)
+{
+	const char *at = de->name + round_up(de->name_len, 4u);
+
+	return (struct ext4_hash){get_unaligned_le32(at), get_unaligned_le32(at + sizeof(le32))};
+}
+
+/* What is wrong with the name of a used entry, or NULL. */
+static const char *name_verify(const struct inode *dir, const struct ext4_dir_entry_2 *de, unsigned rec_len)
+{
+	if (!de->name_len)
+		return "entry's name is empty";
+	if (!ext4_name_is_encrypted(dir, de->name, de->name_len))
+		return memchr(de->name, '/', de->name_len) || memchr(de->name, 0, de->name_len)
+			       ? "entry's name holds a slash or a zero"
+			       : NULL;
+	if (de->name_len < EXT4_CRYPT_BLOCK)
+		return "entry's name is shorter than an encrypted one can be";
+	if (ext4_hash_in_dirent(dir) && rec_len < EXT4_DIR_REC_LEN(de->name_len) + 2 * sizeof(le32))
+		return "entry has no room for its hash";
+	return NULL;
+}
+
+static const char *entry_verify(const struct inode *dir, const struct ext4_dir_entry_2 *de, unsigned room)
+{
+	const struct ext4_sb_info *sbi = EXT4_SB(dir->i_sb);
 	unsigned rec_len;
 
 	if (room < EXT4_DIR_REC_LEN(1))
@@ -42,10 +72,7 @@ static const char *entry_verify(const struct ext4_sb_info *sbi, const struct ext
 		return "entry is too short for its name";
 	if (le32_to_cpu(de->inode) > le32_to_cpu(sbi->es.s_inodes_count))
 		return "entry names an inode that cannot be";
-	if (le32_to_cpu(de->inode) &&
-	    (!de->name_len || memchr(de->name, '/', de->name_len) || memchr(de->name, 0, de->name_len)))
-		return "entry's name is empty or holds a slash or a zero";
-	return NULL;
+	return le32_to_cpu(de->inode) ? name_verify(dir, de, rec_len) : NULL;
 }
 
 const char *ext4_dirents_verify(const struct inode *dir, const void *data, unsigned bytes, unsigned *offset)
@@ -54,7 +81,7 @@ const char *ext4_dirents_verify(const struct inode *dir, const void *data, unsig
 
 	for (*offset = 0; *offset < bytes;) {
 		const struct ext4_dir_entry_2 *de = (const void *)((const u8 *)data + *offset);
-		const char *why = entry_verify(sbi, de, bytes - *offset);
+		const char *why = entry_verify(dir, de, bytes - *offset);
 
 		if (why)
 			return why;

@@ -350,6 +350,8 @@ disk_struct_size(struct ext4_dir_entry_2, 8);
 #define EXT4_FT_MAX                8
 #define EXT4_FT_DIR_CSUM           0xDE
 
+#define EXT4_CRYPT_BLOCK 16 /* bytes: no ciphertext of a name is shorter */
+
 struct ext4_dir_entry_tail {
 	le32 det_reserved_zero1;
 	le16 det_rec_len;

@@ -154,6 +154,7 @@ int ext4_iget(struct super_block *sb, u64 ino, unsigned flags, struct inode **ou
 /* Reads the block with the inode again; *raw points into it, for its ino's attributes behind the fixed part.
  */
 int ext4_inode_block_get(struct super_block *sb, u64 ino, struct buffer_head **bh, u8 **raw) __must_check;
+bool ext4_is_fast_symlink(const struct inode *inode);
 int ext4_getattr(const struct mnt_idmap *idmap, struct inode *inode, struct kstat *stat, u32 request_mask,
 		 unsigned flags);
 
@@ -181,6 +182,10 @@ extern const struct iomap_ops ext4_iomap_ops;
 /* Directories: dir.c, dir_verify.c, htree.c, hash.c, namei.c */
 extern const struct buffer_verifier ext4_dir_verifier;
 bool ext4_is_dx(const struct inode *dir);
+/* Where names are both folded and encrypted, nobody without the key can compute a hash: each entry holds its
+ * own. */
+bool ext4_hash_in_dirent(const struct inode *dir);
+struct ext4_hash ext4_dirent_hash(const struct ext4_dir_entry_2 *de);
 unsigned ext4_rec_len(const struct ext4_dir_entry_2 *de, unsigned block_size); /* bytes */
 /* NULL when a chain of entries fills the bytes exactly, or what is wrong at *offset. */
 const char *ext4_dirents_verify(const struct inode *dir, const void *data, unsigned bytes, unsigned *offset);
@@ -197,6 +202,22 @@ struct ext4_hash {
 };
 int ext4_dirhash(const struct ext4_sb_info *sbi, u8 version, const char *name, unsigned len,
 		 struct ext4_hash *out) __must_check;
+
+/* nokey.c: how names of encrypted files are shown without the key. */
+#define EXT4_NOKEY_TEXT_MAX 252u /* characters */
+#define EXT4_NOKEY_PREFIX   149u /* bytes of ciphertext that are shown */
+struct ext4_nokey {
+	struct ext4_hash hash;
+	u8 name[EXT4_NOKEY_PREFIX];
+	unsigned len;
+	bool cut; /* there is more: */
+	u8 digest[32];
+};
+bool ext4_name_is_encrypted(const struct inode *dir, const char *name, unsigned len); /* the dots are not */
+/* Writes at most EXT4_NOKEY_TEXT_MAX characters; returns how many. */
+unsigned ext4_nokey_encode(const struct ext4_hash *h, const void *name, unsigned len, char *text);
+int ext4_nokey_decode(const char *text, unsigned len, struct ext4_nokey *out) __must_check; /* -ENOENT */
+bool ext4_nokey_match(const struct ext4_nokey *k, const void *name, unsigned len);
 
 /* A place between two leaves of a hashed directory. */
 #define EXT4_HTREE_LEVELS 3
@@ -248,9 +269,13 @@ long ext4_ioctl(struct file *file, unsigned cmd, void *arg);
 
 /* symlink.c */
 int ext4_get_link(struct dentry *dentry, struct inode *inode, struct delayed_call *done, const char **out);
+int ext4_encrypted_get_link(struct dentry *dentry, struct inode *inode, struct delayed_call *done,
+			    const char **out);
+int ext4_encrypted_link_getattr(const struct mnt_idmap *idmap, struct inode *inode, struct kstat *stat,
+				u32 request_mask, unsigned flags);
 
 extern const struct inode_operations ext4_dir_inode_operations, ext4_file_inode_operations,
-	ext4_symlink_inode_operations, ext4_special_inode_operations;
+	ext4_symlink_inode_operations, ext4_encrypted_symlink_inode_operations, ext4_special_inode_operations;
 extern const struct file_operations ext4_dir_operations, ext4_file_operations;
 extern const struct address_space_operations ext4_aops;
 

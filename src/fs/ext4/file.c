@@ -71,6 +71,9 @@ int ext4_fiemap(struct inode *inode, struct fiemap_extent_info *fi, u64 start, u
 
 static int file_open(struct inode *inode, struct file *file)
 {
+	/* Keys cannot be given. */
+	if (EXT4_I(inode)->i_flags & EXT4_ENCRYPT_FL)
+		return -ENOKEY;
 	file->f_mode |= FMODE_NOWAIT | FMODE_CAN_ODIRECT;
 	return generic_file_open(inode, file);
 }

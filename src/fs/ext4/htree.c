@@ -58,6 +58,13 @@ static int read_block(struct inode *dir, u32 lblk, struct buffer_head **bh)
 	return err == -EFSCORRUPTED || err == -EFSBADCRC ? -ENOENT : err;
 }
 
+/* What an index may be ordered by: unsigned forms are known by the volume, and SipHash needs entries that
+ * hold it. */
+static bool version_usable(const struct inode *dir, u8 version)
+{
+	return version <= DX_HASH_TEA || (version == DX_HASH_SIPHASH && ext4_hash_in_dirent(dir));
+}
+
 /* Reads the root; *deeper: levels below it. */
 static int open_root(struct inode *dir, struct ext4_htree_path *path, unsigned *deeper)
 {
@@ -73,7 +80,7 @@ static int open_root(struct inode *dir, struct ext4_htree_path *path, unsigned *
 	if (err)
 		return err;
 	info = (const void *)((const u8 *)bh->b_data + DX_ROOT_INFO_OFFSET);
-	if (info->hash_version > DX_HASH_TEA || info->info_length != sizeof(*info) ||
+	if (!version_usable(dir, info->hash_version) || info->info_length != sizeof(*info) ||
 	    info->unused_flags & 1 || info->indirect_levels >= max) {
 		ext4_error_inode(dir, bh->b_blocknr,
 				 "directory index: hash %u, %u levels, info of %u bytes, flags %#x",
@@ -83,7 +90,9 @@ static int open_root(struct inode *dir, struct ext4_htree_path *path, unsigned *
 		return -ENOENT;
 	}
 	*deeper = info->indirect_levels;
-	path->hash_version = info->hash_version + (sbi->unsigned_hash ? DX_HASH_LEGACY_UNSIGNED : 0);
+	path->hash_version = info->hash_version;
+	if (path->hash_version <= DX_HASH_TEA && sbi->unsigned_hash)
+		path->hash_version += DX_HASH_LEGACY_UNSIGNED;
 	return push_frame(dir, path, bh, DX_ROOT_INFO_OFFSET + sizeof(*info));
 }
 

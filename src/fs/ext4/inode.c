@@ -266,7 +266,7 @@ static int check_attributes(const struct inode *inode)
 	return 0;
 }
 
-static bool is_fast_symlink(const struct inode *inode)
+bool ext4_is_fast_symlink(const struct inode *inode)
 {
 	/* Known by having no blocks beside its attributes'; those may lie in any number of blocks of inodes
 	 * where there is ea_inode, so there it is known by its size. */
@@ -304,9 +304,13 @@ static int take_symlink(struct inode *inode)
 {
 	struct ext4_inode_info *ei = EXT4_I(inode);
 
+	if (ei->i_flags & EXT4_ENCRYPT_FL) {
+		inode->i_op = &ext4_encrypted_symlink_inode_operations;
+		return ext4_is_fast_symlink(inode) ? 0 : check_map(inode);
+	}
 	if (ext4_has_inline_data(inode)) /* one more: for the NUL */
 		return take_target(inode, ei->i_body, (size_t)ei->i_body_bytes + 1);
-	return is_fast_symlink(inode) ? take_target(inode, ei->i_data, I_BLOCK_BYTES) : check_map(inode);
+	return ext4_is_fast_symlink(inode) ? take_target(inode, ei->i_data, I_BLOCK_BYTES) : check_map(inode);
 }
 
 /* The operations that go with the kind of file, after its block map has been verified. */
@@ -378,7 +382,8 @@ static int inode_fill(struct inode *inode)
 		WRITE_ONCE(inode->i_default_acl, NULL);
 	}
 	inode_set_opflags(inode);
-	inode->i_opflags |= IOP_FASTSTAT; /* ext4_getattr only reads the inode */
+	if (inode->i_op->getattr == ext4_getattr)
+		inode->i_opflags |= IOP_FASTSTAT; /* it only reads the inode */
 	return 0;
 }
 

@@ -9,14 +9,16 @@
 struct find {
 	const char *name;
 	unsigned len;
-	u32 ino; /* 0: not found */
+	const struct ext4_nokey *nokey; /* what `name` says of an encrypted one */
+	u32 ino;                        /* 0: not found */
 };
 
 static bool find_in(void *arg, const struct ext4_dir_entry_2 *de, unsigned offset)
 {
 	struct find *f = arg;
 
-	if (de->name_len != f->len || memcmp(de->name, f->name, f->len))
+	if (f->nokey ? !ext4_nokey_match(f->nokey, de->name, de->name_len)
+		     : de->name_len != f->len || memcmp(de->name, f->name, f->len))
 		return true;
 	f->ino = le32_to_cpu(de->inode);
 	return false;
@@ -34,6 +36,18 @@ static int find_in_block(struct inode *dir, u32 lblk, struct find *f)
 	return 0;
 }
 
+/* The hash under which the index has the name; an encrypted one says it, but what is there whole is computed.
+ */
+static int find_hash(const struct ext4_sb_info *sbi, const struct find *f, u8 version, struct ext4_hash *out)
+{
+	if (!f->nokey)
+		return ext4_dirhash(sbi, version, f->name, f->len, out);
+	*out = f->nokey->hash;
+	if (f->nokey->cut || version == DX_HASH_SIPHASH)
+		return 0;
+	return ext4_dirhash(sbi, version, (const char *)f->nokey->name, f->nokey->len, out);
+}
+
 /* 0 with f->ino set or not; -ENOENT: the index is of no use. */
 static int find_hashed(struct inode *dir, struct find *f)
 {
@@ -45,7 +59,7 @@ static int find_hashed(struct inode *dir, struct find *f)
 
 	if (err)
 		return err;
-	err = ext4_dirhash(sbi, path.hash_version, f->name, f->len, &h);
+	err = find_hash(sbi, f, path.hash_version, &h);
 	ext4_htree_put(&path);
 	if (err)
 		return err;
@@ -84,14 +98,22 @@ static int find_linear(struct inode *dir, struct find *f)
 int ext4_find_entry(struct inode *dir, const char *name, unsigned len, u32 *ino)
 {
 	struct find f = {.name = name, .len = len};
+	u32 flags = EXT4_I(dir)->i_flags;
+	struct ext4_nokey nokey;
 	int err = -ENOENT;
 
 	if (len > EXT4_NAME_LEN)
 		return -ENAMETOOLONG;
+	if (ext4_name_is_encrypted(dir, name, len)) {
+		if (ext4_nokey_decode(name, len, &nokey))
+			return -ENOENT;
+		f.nokey = &nokey;
+	}
 	if (ext4_has_inline_data(dir)) {
 		ext4_inline_dirents_walk(dir, find_in, &f);
 		err = 0;
-	} else if (EXT4_I(dir)->i_flags & EXT4_INDEX_FL) {
+	} else if (flags & EXT4_INDEX_FL && (!(flags & EXT4_CASEFOLD_FL) || flags & EXT4_ENCRYPT_FL)) {
+		/* Names that are folded only are hashed as folded, which is not known here. */
 		err = find_hashed(dir, &f);
 	}
 	if (err == -ENOENT)
@@ -138,6 +160,12 @@ const struct inode_operations ext4_dir_inode_operations = {
 const struct inode_operations ext4_symlink_inode_operations = {
 	.get_link = ext4_get_link,
 	.getattr = ext4_getattr,
+	.listxattr = ext4_listxattr,
+};
+
+const struct inode_operations ext4_encrypted_symlink_inode_operations = {
+	.get_link = ext4_encrypted_get_link,
+	.getattr = ext4_encrypted_link_getattr,
 	.listxattr = ext4_listxattr,
 };
 
