@@ -149,6 +149,27 @@ static void compare_holes(const char *path, const long fd[2], off_t size)
 	same("SEEK_END", path, r[0], r[1]);
 }
 
+/* Flags, version and project, of whatever can be opened. */
+static void compare_ioctls(const char *path, const long fd[2])
+{
+	static const struct {
+		const char *name;
+		unsigned long request;
+	} asks[] = {{"FS_IOC_GETFLAGS", FS_IOC_GETFLAGS},
+		    {"FS_IOC_GETVERSION", FS_IOC_GETVERSION},
+		    {"FS_IOC_FSGETXATTR", FS_IOC_FSGETXATTR}};
+
+	for (unsigned i = 0; i < sizeof(asks) / sizeof(asks[0]); i++) {
+		struct fsxattr answer[2];
+		long r[2];
+
+		memset(answer, 0, sizeof(answer));
+		EACH r[s] = sides[s]->ioctl((int)fd[s], asks[i].request, &answer[s]);
+		if (same(asks[i].name, path, r[0], r[1]) && memcmp(&answer[0], &answer[1], sizeof(answer[0])))
+			differ("%s of %s", asks[i].name, path);
+	}
+}
+
 #define EXTENTS 600
 
 static void compare_extents(const char *path, const long fd[2])
@@ -258,6 +279,7 @@ static void compare_data(const char *path, off_t size)
 	compare_holes(path, fd, size);
 	compare_extents(path, fd);
 	compare_extent_requests(path, fd);
+	compare_ioctls(path, fd);
 	EACH sides[s]->lseek((int)fd[s], 3, SEEK_SET);
 	for (int i = 0; i < 3; i++) {
 		EACH r[s] = sides[s]->read((int)fd[s], data[s], 1001);
@@ -299,6 +321,7 @@ static void compare_directory(const char *path)
 		return;
 	}
 	compare_extent_requests(path, fd);
+	compare_ioctls(path, fd);
 	for (unsigned i = 0; sizes[i]; i++) {
 		int rounds = 0;
 

@@ -65,6 +65,7 @@ struct ext4_inode_info {
 	u16 i_extra_isize;
 	bool has_ibody_xattr;
 	u32 i_csum_seed;
+	u32 i_projid;
 	u64 i_file_acl; /* pblk, 0: none */
 	/* Content kept in memory: inline data from the start, or a symlink's target once it was read. A NUL
 	 * stands behind it. */

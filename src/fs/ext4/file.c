@@ -78,6 +78,34 @@ static int file_open(struct inode *inode, struct file *file)
 	return generic_file_open(inode, file);
 }
 
+/* Flags as the caller sees them: that new files inherit the project is a matter of directories. */
+static u32 user_flags(const struct inode *inode)
+{
+	return EXT4_I(inode)->i_flags & EXT4_FL_USER_VISIBLE &
+	       (S_ISREG(inode->i_mode) ? ~(u32)EXT4_PROJINHERIT_FL : ~0u);
+}
+
+/* The same flags under the names that file systems share, and the project. */
+static void fsxattr_fill(const struct inode *inode, struct fsxattr *fsx)
+{
+	static const struct {
+		u32 flag, xflag;
+	} names[] = {
+		{EXT4_SYNC_FL, FS_XFLAG_SYNC},
+		{EXT4_IMMUTABLE_FL, FS_XFLAG_IMMUTABLE},
+		{EXT4_APPEND_FL, FS_XFLAG_APPEND},
+		{EXT4_NODUMP_FL, FS_XFLAG_NODUMP},
+		{EXT4_NOATIME_FL, FS_XFLAG_NOATIME},
+		{EXT4_DAX_FL, FS_XFLAG_DAX},
+		{EXT4_PROJINHERIT_FL, FS_XFLAG_PROJINHERIT},
+	};
+
+	*fsx = (struct fsxattr){.fsx_projid = EXT4_I(inode)->i_projid};
+	for (size_t i = 0; i < ARRAY_SIZE(names); i++)
+		if (user_flags(inode) & names[i].flag)
+			fsx->fsx_xflags |= names[i].xflag;
+}
+
 long ext4_ioctl(struct file *file, unsigned cmd, void *arg)
 {
 	const struct inode *inode = file->f_inode;
@@ -85,7 +113,10 @@ long ext4_ioctl(struct file *file, unsigned cmd, void *arg)
 
 	switch (cmd) {
 	case FS_IOC_GETFLAGS:
-		*(int *)arg = EXT4_I(inode)->i_flags & EXT4_FL_USER_VISIBLE;
+		*(int *)arg = (int)user_flags(inode);
+		return 0;
+	case FS_IOC_FSGETXATTR:
+		fsxattr_fill(inode, arg);
 		return 0;
 	case FS_IOC_GETVERSION:
 		*(int *)arg = inode->i_generation;
@@ -96,6 +127,7 @@ long ext4_ioctl(struct file *file, unsigned cmd, void *arg)
 		memcpy(arg, label, sizeof(label));
 		return 0;
 	case FS_IOC_SETFLAGS:
+	case FS_IOC_FSSETXATTR:
 	case FS_IOC_SETFSLABEL:
 		return -EROFS;
 	default:

@@ -193,6 +193,8 @@ static int take_attributes(struct inode *inode, const struct raw_inode *raw)
 	ei->i_file_acl = le32_to_cpu(in->i_file_acl_lo);
 	if (ext4_has_incompat(sbi, EXT4_FEATURE_INCOMPAT_64BIT))
 		ei->i_file_acl |= (u64)le16_to_cpu(in->i_file_acl_high) << 32;
+	if (ext4_has_ro_compat(sbi, EXT4_FEATURE_RO_COMPAT_PROJECT) && RAW_HAS(raw, i_projid))
+		ei->i_projid = le32_to_cpu(in->i_projid);
 	take_flags(inode, ei->i_flags);
 	if (S_ISREG(inode->i_mode) || ext4_has_incompat(sbi, EXT4_FEATURE_INCOMPAT_LARGEDIR))
 		size |= (u64)le32_to_cpu(in->i_size_high) << 32;
