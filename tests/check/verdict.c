@@ -9,6 +9,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <sys/sendfile.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
@@ -21,12 +22,15 @@
 
 const char *const verdict_names[] = {"clean", "damaged", "gave up", "no verdict"};
 
+#define SECONDS 2 /* of its processor's time, and e2fsck is killed: on some volumes it never ends */
+
 extern char **environ;
 
 /* Runs a program; what it says goes behind the text. Returns its exit status, or 256 and more when it was
  * killed. */
 static int run(char *const argv[], char *text, size_t size)
 {
+	const struct rlimit limit = {SECONDS, SECONDS};
 	posix_spawn_file_actions_t actions;
 	size_t used = strlen(text);
 	int out[2], status;
@@ -42,6 +46,7 @@ static int run(char *const argv[], char *text, size_t size)
 	posix_spawn_file_actions_adddup2(&actions, out[1], 2);
 	if (posix_spawnp(&pid, argv[0], &actions, NULL, argv, environ))
 		errx(1, "%s cannot be run", argv[0]);
+	prlimit(pid, RLIMIT_CPU, &limit, NULL);
 	posix_spawn_file_actions_destroy(&actions);
 	close(out[1]);
 	while ((n = used + 1 < size ? read(out[0], text + used, size - used - 1)

@@ -22,7 +22,7 @@ enum verdict {
 	CLEAN,
 	DAMAGED,
 	GAVE_UP,
-	NO_VERDICT, /* e2fsck itself died: not counted */
+	NO_VERDICT, /* e2fsck itself died or would not end: not counted */
 };
 extern const char *const verdict_names[];
 
