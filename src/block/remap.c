@@ -185,6 +185,12 @@ int blk_remap_add(struct blk_remap *remap, u64 block, u64 elsewhere)
 	return remap_set(remap, block, elsewhere << 1);
 }
 
+void blk_remap_forget(struct blk_remap *remap, u64 block)
+{
+	if (block < remap->nr_blocks && remap_slot(remap, block)->block == block)
+		(void)remap_set(remap, block, block << 1);
+}
+
 int blk_remap_read(struct blk_remap *remap, u64 block, void *data)
 {
 	struct bio_vec vec;

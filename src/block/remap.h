@@ -25,6 +25,8 @@ int blk_remap_create(struct block_device *lower, unsigned block_size, struct blk
  * machine's memory limit.
  */
 int blk_remap_add(struct blk_remap *remap, u64 block, u64 elsewhere) __must_check;
+/* `block` is lower's own again. */
+void blk_remap_forget(struct blk_remap *remap, u64 block);
 /*
  * A copy of the block, as it is seen now, which from now on is what is seen: *data, block_size bytes that
  * the caller may change. The same memory when the block has a copy already. -EIO too.

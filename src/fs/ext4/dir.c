@@ -187,7 +187,7 @@ static void leaves_readahead(struct inode *dir, const struct ext4_htree_path *pa
 
 		if (ext4_map_blocks(dir, &map) || !map.mapped)
 			break;
-		breadahead(dir->i_sb->s_bdev, map.pblk, 1, dir->i_sb->s_blocksize);
+		breadahead(EXT4_SB(dir->i_sb)->bdev, map.pblk, 1, dir->i_sb->s_blocksize);
 	}
 	blk_finish_plug(&plug);
 }
@@ -337,7 +337,7 @@ static void blocks_readahead(struct inode *dir, u32 lblk)
 	struct ext4_map map = {.lblk = lblk, .len = 2 * AHEAD};
 
 	if (lblk % AHEAD == 0 && !ext4_map_blocks(dir, &map) && map.mapped)
-		breadahead(dir->i_sb->s_bdev, map.pblk, map.len, dir->i_sb->s_blocksize);
+		breadahead(EXT4_SB(dir->i_sb)->bdev, map.pblk, map.len, dir->i_sb->s_blocksize);
 }
 
 /* The next block of a directory that is there; a hole is told of and passed over, as Linux does. */

@@ -38,6 +38,10 @@ struct ext4_options {
 
 struct ext4_sb_info {
 	struct super_block *sb;
+	/* What the volume is read from: sb->s_bdev, or the remap's device, which shows what is not on disk.
+	 */
+	struct block_device *bdev;
+	struct blk_remap *remap; /* NULL: nothing is replaced */
 	struct ext4_options opt;
 	struct ext4_super_block es; /* the copy that was verified; the disk is not read again */
 	u32 compat, incompat, ro_compat;
@@ -128,6 +132,15 @@ int ext4_fill_super_features(struct ext4_sb_info *sbi, char *why, size_t why_siz
 struct fs_check;
 int ext4_check_volume(struct super_block *sb, struct fs_check *check, int super_err,
 		      const char *super_why) __must_check;
+
+/*
+ * journal.c: refuses a journal that makes no sense, and replays it when it is needed, into sbi->remap: then
+ * the super block is to be read again. Words go to fc.
+ */
+struct fs_context;
+int ext4_journal_load(struct super_block *sb, struct fs_context *fc) __must_check;
+/* Makes sbi->remap and lets sbi->bdev be its device, unless that was done. */
+int ext4_remap_begin(struct super_block *sb) __must_check;
 
 /* group.c */
 struct ext4_group {

@@ -212,8 +212,8 @@ int ext4_ext_map(struct inode *inode, struct ext4_map *map)
 		if (at + 1 < le16_to_cpu(eh->eh_entries))
 			end = le32_to_cpu(ix[at + 1].ei_block);
 		first = le32_to_cpu(ix[at].ei_block);
-		err = bread(inode->i_sb->s_bdev, idx_leaf(&ix[at]), inode->i_sb->s_blocksize, &ext_verifier,
-			    inode, ext4_owner(inode), &child);
+		err = bread(EXT4_SB(inode->i_sb)->bdev, idx_leaf(&ix[at]), inode->i_sb->s_blocksize,
+			    &ext_verifier, inode, ext4_owner(inode), &child);
 		brelse(bh);
 		if (err)
 			return err;

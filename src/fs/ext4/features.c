@@ -55,11 +55,5 @@ int ext4_fill_super_features(struct ext4_sb_info *sbi, char *why, size_t why_siz
 		tell_missing(missing, why, why_size);
 		return -EOPNOTSUPP;
 	}
-	if (ext4_has_incompat(sbi, EXT4_FEATURE_INCOMPAT_RECOVER) && !sbi->opt.noload) {
-		snprintf(why, why_size,
-			 "journal holds changes that must be replayed first (mount option noload reads "
-			 "without them)");
-		return -EOPNOTSUPP;
-	}
 	return 0;
 }

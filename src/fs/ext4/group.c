@@ -185,7 +185,7 @@ static int gdb_get(struct super_block *sb, u32 gdb, struct buffer_head **bh)
 			 gdb, (unsigned long long)pblk);
 		return -EFSCORRUPTED;
 	}
-	return bread(sb->s_bdev, pblk, sbi->block_size, &gdb_verifier, sb, gdb, bh);
+	return bread(sbi->bdev, pblk, sbi->block_size, &gdb_verifier, sb, gdb, bh);
 }
 
 int ext4_group_get(struct super_block *sb, u32 group, struct ext4_group *out)
@@ -213,7 +213,7 @@ static void gdb_readahead(struct super_block *sb, u32 gdb)
 
 	if (gdb % 128 == 0 && !in_meta_bg(sbi, gdb) && !in_meta_bg(sbi, gdb + nr - 1) &&
 	    ext4_pblk_range_valid(sbi, ext4_gdb_pblk(sbi, gdb), nr))
-		breadahead(sb->s_bdev, ext4_gdb_pblk(sbi, gdb), nr, sbi->block_size);
+		breadahead(sbi->bdev, ext4_gdb_pblk(sbi, gdb), nr, sbi->block_size);
 }
 
 int ext4_groups_check(struct super_block *sb)

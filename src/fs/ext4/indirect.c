@@ -111,7 +111,8 @@ int ext4_ind_map(struct inode *inode, struct ext4_map *map)
 			answer(map, 0, covers - (within & (covers - 1)));
 			return 0;
 		}
-		err = bread(sb->s_bdev, pblk, sb->s_blocksize, &ind_verifier, inode, ext4_owner(inode), &bh);
+		err = bread(EXT4_SB(sb)->bdev, pblk, sb->s_blocksize, &ind_verifier, inode, ext4_owner(inode),
+			    &bh);
 		if (err)
 			return err;
 		refs = bh->b_data;

@@ -110,7 +110,7 @@ int ext4_inline_iomap(struct inode *inode, u64 pos, unsigned flags, struct iomap
 	const struct ext4_inode_info *ei = EXT4_I(inode);
 	u64 size = i_size_read(inode);
 
-	iomap->bdev = inode->i_sb->s_bdev;
+	iomap->bdev = EXT4_SB(inode->i_sb)->bdev;
 	iomap->addr = IOMAP_NULL_ADDR;
 	if (pos >= size) {
 		if (flags & IOMAP_REPORT)

@@ -37,7 +37,8 @@ int ext4_inode_block_get(struct super_block *sb, u64 ino, struct buffer_head **b
 
 	if (err)
 		return err;
-	if (ahead && find_get_verified(sb->s_bdev, g.inode_table + block, sbi->block_size, NULL, 0, bh)) {
+	if (ahead &&
+	    find_get_verified(EXT4_SB(sb)->bdev, g.inode_table + block, sbi->block_size, NULL, 0, bh)) {
 		/* Not cached: read the aligned stretch around it, but not what was never used. */
 		u32 first = block & ~(ahead - 1), end = min(first + ahead, sbi->itable_blocks);
 
@@ -46,13 +47,13 @@ int ext4_inode_block_get(struct super_block *sb, u64 ino, struct buffer_head **b
 							    min(g.itable_unused, sbi->inodes_per_group),
 						    sbi->inodes_per_block));
 		if (end > first)
-			breadahead(sb->s_bdev, g.inode_table + first, end - first, sbi->block_size);
+			breadahead(EXT4_SB(sb)->bdev, g.inode_table + first, end - first, sbi->block_size);
 		*bh = NULL;
 	} else if (!ahead) {
 		*bh = NULL;
 	}
 	if (!*bh)
-		err = bread(sb->s_bdev, g.inode_table + block, sbi->block_size, NULL, NULL, 0, bh);
+		err = bread(EXT4_SB(sb)->bdev, g.inode_table + block, sbi->block_size, NULL, NULL, 0, bh);
 	if (!err)
 		*raw = (u8 *)(*bh)->b_data + (size_t)(index % sbi->inodes_per_block) * sbi->inode_size;
 	return err;

@@ -58,7 +58,7 @@ static int ext4_iomap_begin(struct inode *inode, u64 pos, u64 length, unsigned f
 		return err;
 	iomap->offset = first << bits;
 	iomap->length = (u64)map.len << bits;
-	iomap->bdev = inode->i_sb->s_bdev;
+	iomap->bdev = EXT4_SB(inode->i_sb)->bdev;
 	iomap->flags = EXT4_I(inode)->i_flags & EXT4_EXTENTS_FL ? 0 : IOMAP_F_MERGED;
 	iomap->addr = map.mapped || map.unwritten ? map.pblk << bits : IOMAP_NULL_ADDR;
 	iomap->type = map.unwritten ? IOMAP_UNWRITTEN : map.mapped ? IOMAP_MAPPED : IOMAP_HOLE;
@@ -78,6 +78,6 @@ int ext4_bread(struct inode *inode, u32 lblk, const struct buffer_verifier *v, s
 		ext4_error_inode(inode, 0, "a hole at block %u of the file", lblk);
 		return -EFSCORRUPTED;
 	}
-	return bread(inode->i_sb->s_bdev, map.pblk, inode->i_sb->s_blocksize, v, inode, ext4_owner(inode),
-		     out);
+	return bread(EXT4_SB(inode->i_sb)->bdev, map.pblk, inode->i_sb->s_blocksize, v, inode,
+		     ext4_owner(inode), out);
 }

@@ -1,12 +1,13 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * A volume from mount to umount: reads and verifies the super block and the group descriptors, finds the
- * root, answers statfs, and registers the types ext4, ext3 and ext2. Volumes are read-only: a mount that asks
- * for writing is refused.
+ * A volume from mount to umount: reads and verifies the super block, replays the journal in memory, verifies
+ * the group descriptors, finds the root, answers statfs, and registers the types ext4, ext3 and ext2. Volumes
+ * are read-only: a mount that asks for writing is refused.
  */
 #include <linux/magic.h>
 
 #include "base/alloc.h"
+#include "block/remap.h"
 #include "device/module.h"
 #include "fs/ext4/ext4_internal.h"
 #include "fs/ext4/ext4_options.h"
@@ -75,6 +76,7 @@ static void ext4_put_super(struct super_block *sb)
 	/* Inodes go after a grace period, and they go into the pool. */
 	rcu_barrier(sb->s_machine);
 	pool_destroy(sbi->inode_pool);
+	blk_remap_destroy(sbi->remap);
 	kfree(sbi);
 	sb->s_fs_info = NULL;
 }
@@ -90,10 +92,10 @@ static const struct super_operations ext4_super_operations = {
 static int read_super_bytes(struct super_block *sb, u64 at, u32 size)
 {
 	struct buffer_head *bh;
-	int err = set_blocksize(sb->s_bdev, size);
+	int err = set_blocksize(EXT4_SB(sb)->bdev, size);
 
 	if (!err)
-		err = bread(sb->s_bdev, at / size, size, NULL, NULL, 0, &bh);
+		err = bread(EXT4_SB(sb)->bdev, at / size, size, NULL, NULL, 0, &bh);
 	if (err)
 		return err;
 	memcpy(&EXT4_SB(sb)->es, (const u8 *)bh->b_data + at % size, sizeof(EXT4_SB(sb)->es));
@@ -104,7 +106,7 @@ static int read_super_bytes(struct super_block *sb, u64 at, u32 size)
 static int read_super(struct super_block *sb, struct fs_context *fc)
 {
 	struct ext4_sb_info *sbi = EXT4_SB(sb);
-	u64 device_bytes = bdev_nr_bytes(sb->s_bdev), at;
+	u64 device_bytes = bdev_nr_bytes(sbi->bdev), at;
 	char why[256] = "";
 	int err;
 
@@ -113,7 +115,7 @@ static int read_super(struct super_block *sb, struct fs_context *fc)
 			(unsigned long long)device_bytes, (unsigned long long)sbi->opt.sb_block);
 		return -EINVAL;
 	}
-	err = read_super_bytes(sb, at, max(1024u, bdev_logical_block_size(sb->s_bdev)));
+	err = read_super_bytes(sb, at, max(1024u, bdev_logical_block_size(sbi->bdev)));
 	if (err) {
 		errorfc(fc, "ext4: cannot read the super block of %s", sb->s_id);
 		return err;
@@ -124,7 +126,7 @@ static int read_super(struct super_block *sb, struct fs_context *fc)
 		return err;
 	}
 	sbi->sb_pblk = at >> sbi->block_bits;
-	err = set_blocksize(sb->s_bdev, sbi->block_size);
+	err = set_blocksize(sbi->bdev, sbi->block_size);
 	if (err)
 		errorfc(fc, "ext4: %s: the device cannot serve blocks of %u bytes", sb->s_id,
 			sbi->block_size);
@@ -147,6 +149,40 @@ static void describe_super(struct super_block *sb)
 	memcpy(sb->s_uuid, sbi->es.s_uuid, sizeof(sb->s_uuid));
 	if (sbi->opt.posix_acl)
 		__atomic_fetch_or(&sb->s_flags, SB_POSIXACL, __ATOMIC_RELAXED);
+}
+
+/* The super block as the journal leaves it; it must be one that the journal can be of. */
+static int read_replayed_super(struct super_block *sb, struct fs_context *fc)
+{
+	struct ext4_sb_info *sbi = EXT4_SB(sb);
+	u32 block_size = sbi->block_size;
+	int err = read_super(sb, fc);
+
+	if (!err && sbi->block_size != block_size) {
+		errorfc(fc, "ext4: %s: the journal holds a super block with blocks of %u bytes", sb->s_id,
+			sbi->block_size);
+		err = -EFSCORRUPTED;
+	}
+	sbi->incompat &= ~(u32)EXT4_FEATURE_INCOMPAT_RECOVER;
+	sbi->es.s_feature_incompat = cpu_to_le32(sbi->incompat);
+	return err;
+}
+
+/* Super block and journal: from here on the volume is what it was when it was whole. */
+static int load_volume(struct super_block *sb, struct fs_context *fc)
+{
+	int err = read_super(sb, fc);
+
+	if (err)
+		return err;
+	describe_super(sb);
+	err = ext4_journal_load(sb, fc);
+	if (err || !EXT4_SB(sb)->remap)
+		return err;
+	err = read_replayed_super(sb, fc);
+	if (!err)
+		describe_super(sb);
+	return err;
 }
 
 /* Clusters that hold the volume's own tables, as statfs leaves them out of the size. */
@@ -198,6 +234,7 @@ static int create_sbi(struct super_block *sb, struct fs_context *fc)
 	if (!sbi)
 		return -ENOMEM;
 	sbi->sb = sb;
+	sbi->bdev = sb->s_bdev;
 	sbi->opt = *(struct ext4_options *)fc->fs_private;
 	sb->s_fs_info = sbi;
 	err = pool_create(sb->s_machine, "ext4_inode", sizeof(struct ext4_inode_info), 0, NULL,
@@ -223,9 +260,8 @@ static int ext4_fill_super(struct super_block *sb, struct fs_context *fc)
 
 	if (err)
 		return err;
-	err = read_super(sb, fc);
+	err = load_volume(sb, fc);
 	if (!err) {
-		describe_super(sb);
 		err = ext4_groups_check(sb);
 		if (err)
 			errorfc(fc, "ext4: %s: group descriptors are damaged or cannot be read", sb->s_id);
@@ -250,9 +286,7 @@ static int check_fill_super(struct super_block *sb, struct fs_context *fc)
 
 	if (err)
 		return err;
-	err = read_super(sb, fc);
-	if (!err)
-		describe_super(sb);
+	err = load_volume(sb, fc);
 	err = ext4_check_volume(sb, fc->check, err, fc->error);
 	destroy_sbi(sb);
 	return err ? err : -ECANCELED;

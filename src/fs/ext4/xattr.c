@@ -146,7 +146,7 @@ static int block_get(struct inode *inode, struct xattr_area *area)
 	if (!pblk)
 		return -ENODATA;
 	/* One verification serves all inodes that share the block. */
-	err = bread(sb->s_bdev, pblk, sb->s_blocksize, &xattr_verifier, inode, 0, &area->bh);
+	err = bread(EXT4_SB(sb)->bdev, pblk, sb->s_blocksize, &xattr_verifier, inode, 0, &area->bh);
 	if (err)
 		return err;
 	area->base = area->bh->b_data;

@@ -21,7 +21,7 @@ void *check_block_buf(struct check *c, unsigned level)
 
 static int make_bio(struct check *c, u64 pblk, u32 count, void *buf, struct bio **out)
 {
-	int err = bio_alloc(c->sb->s_bdev, 1, REQ_OP_READ | REQ_META | REQ_SYNC, out);
+	int err = bio_alloc(c->sbi->bdev, 1, REQ_OP_READ | REQ_META | REQ_SYNC, out);
 
 	if (err)
 		return err;
