@@ -17,6 +17,9 @@
 #define HTREE_EOF 0x7fffffffffffffffll
 #define NO_HASH   0xffffffffu
 #define AHEAD     16 /* directory blocks read ahead */
+/* Leaves that go on with one hash are gathered together; so many bytes of them are beyond any honest
+ * directory. */
+#define MOST_GATHERED SZ_16M
 
 struct dx_dir {
 	struct dx_name *names;
@@ -26,6 +29,7 @@ struct dx_dir {
 	u32 text_used, text_room, spare_room;
 	u32 next_hash; /* where the next leaf begins; NO_HASH: that was the last */
 	loff_t pos;    /* where the file's position must be for this to be of use */
+	bool linear;   /* the index was found to be of no use: positions are offsets */
 };
 
 static loff_t hash_to_pos(u32 hash, u32 minor)
@@ -195,6 +199,7 @@ static void leaves_readahead(struct inode *dir, const struct ext4_htree_path *pa
 static int gather_leaves(struct gather *g)
 {
 	struct ext4_htree_path path;
+	u32 leaves = MOST_GATHERED >> g->dir->i_blkbits;
 	int err = ext4_htree_find(g->dir, g->from.hash, &path), more;
 
 	if (err)
@@ -215,6 +220,10 @@ static int gather_leaves(struct gather *g)
 		/* Enough when something is there and the next leaf does not go on with the same hash. */
 		if (more <= 0 || (g->d->count && !(hash & 1)))
 			break;
+		if (g->d->count && !--leaves) {
+			ext4_error_inode(g->dir, 0, "too many names share the hash %#x", hash & ~1u);
+			err = -EFSCORRUPTED;
+		}
 	}
 	ext4_htree_put(&path);
 	return err;
@@ -276,8 +285,6 @@ int ext4_dx_readdir(struct file *file, struct dir_context *ctx)
 	struct dx_dir *d = file->private_data;
 	int err = 0;
 
-	if (ctx->pos == HTREE_EOF)
-		return 0;
 	if (!d) {
 		d = kzalloc(file->f_inode->i_sb->s_machine, sizeof(*d));
 		if (!d)
@@ -285,6 +292,10 @@ int ext4_dx_readdir(struct file *file, struct dir_context *ctx)
 		d->pos = -1;
 		file->private_data = d;
 	}
+	if (d->linear)
+		return -ENOENT;
+	if (ctx->pos == HTREE_EOF)
+		return 0;
 	if (d->pos != ctx->pos) {
 		struct ext4_hash from = {(u32)(ctx->pos >> 32) << 1, (u32)ctx->pos};
 
@@ -301,7 +312,11 @@ int ext4_dx_readdir(struct file *file, struct dir_context *ctx)
 		err = dx_fill(file->f_inode, d, (struct ext4_hash){d->next_hash, 0});
 	}
 	d->pos = err ? -1 : ctx->pos;
-	return err;
+	if (err != -ENOENT)
+		return err;
+	/* From the start it can be told without the index; later, names would be told twice or not at all. */
+	d->linear = ctx->pos == 0;
+	return d->linear ? -ENOENT : -EFSCORRUPTED;
 }
 
 struct tell {
@@ -340,21 +355,26 @@ static void blocks_readahead(struct inode *dir, u32 lblk)
 		breadahead(EXT4_SB(dir->i_sb)->bdev, map.pblk, map.len, dir->i_sb->s_blocksize);
 }
 
-/* The next block of a directory that is there; a hole is told of and passed over, as Linux does. */
-static int read_dir_block(struct inode *dir, u32 lblk, struct buffer_head **bh)
+int ext4_dir_next_block(struct inode *dir, u64 *lblk, struct buffer_head **out)
 {
-	struct ext4_map map = {.lblk = lblk, .len = 1};
-	int err = ext4_map_blocks(dir, &map);
+	/* iget saw to it that there are no more than the volume has; the map counts in 32 bits. */
+	u64 blocks = min_t(u64, i_size_read(dir) >> dir->i_blkbits, UINT32_MAX);
 
-	*bh = NULL;
-	if (err)
-		return err;
-	if (!map.mapped) {
-		ext4_error_inode(dir, 0, "directory has a hole at block %u", lblk);
-		return 0;
+	*out = NULL;
+	while (*lblk < blocks) {
+		struct ext4_map map = {.lblk = *lblk, .len = blocks - *lblk};
+		int err = ext4_map_blocks(dir, &map);
+
+		if (err)
+			return err;
+		if (map.mapped) {
+			blocks_readahead(dir, *lblk);
+			return ext4_bread(dir, *lblk, &ext4_dir_verifier, out);
+		}
+		ext4_error_inode(dir, 0, "directory has a hole at block %u", map.lblk);
+		*lblk += map.len;
 	}
-	blocks_readahead(dir, lblk);
-	return ext4_bread(dir, lblk, &ext4_dir_verifier, bh);
+	return 0;
 }
 
 static int linear_readdir(struct file *file, struct dir_context *ctx)
@@ -367,13 +387,12 @@ static int linear_readdir(struct file *file, struct dir_context *ctx)
 	while ((u64)ctx->pos < size && !t.full) {
 		struct buffer_head *bh;
 		u64 lblk = (u64)ctx->pos >> bits;
-		int err = lblk > UINT32_MAX ? -EFSCORRUPTED : read_dir_block(dir, lblk, &bh);
+		int err = ext4_dir_next_block(dir, &lblk, &bh);
 
-		if (err)
+		if (err || !bh)
 			return err;
 		t.base = lblk << bits;
-		if (bh)
-			(void)ext4_dirents_walk(bh->b_data, 0, bh->b_size, bh->b_size, tell_entry, &t);
+		(void)ext4_dirents_walk(bh->b_data, 0, bh->b_size, bh->b_size, tell_entry, &t);
 		brelse(bh);
 		if (!t.full)
 			ctx->pos = t.base + dir->i_sb->s_blocksize;

@@ -90,8 +90,7 @@ const char *ext4_dirents_verify(const struct inode *dir, const void *data, unsig
 	return NULL;
 }
 
-/* Where the count and limit of an index lie in this block; 0: it is no index block. */
-static unsigned index_offset(const struct buffer_head *bh)
+unsigned ext4_dx_offset(const struct buffer_head *bh)
 {
 	const struct ext4_dir_entry_2 *de = bh->b_data, *dotdot;
 	const struct dx_root_info *info;
@@ -109,6 +108,31 @@ static unsigned index_offset(const struct buffer_head *bh)
 	return DX_ROOT_INFO_OFFSET + sizeof(*info);
 }
 
+/* Counts that fit the block, and hashes in order: equal ones may go on in the next leaf. */
+static int index_entries_verify(const struct buffer_head *bh, const struct inode *dir, unsigned offset)
+{
+	const struct dx_entry *entries = (const void *)((const u8 *)bh->b_data + offset);
+	const struct dx_countlimit *cl = (const void *)entries;
+	unsigned limit = le16_to_cpu(cl->limit), count = le16_to_cpu(cl->count);
+	unsigned fit = (bh->b_size - offset - (EXT4_SB(dir->i_sb)->has_csum ? sizeof(struct dx_tail) : 0)) /
+		       sizeof(struct dx_entry);
+
+	if (limit != fit || !count || count > fit) {
+		ext4_error_inode(dir, bh->b_blocknr, "directory index counts %u entries of %u where %u fit",
+				 count, limit, fit);
+		return -EFSCORRUPTED;
+	}
+	/* The first entry has no hash: the counts lie there. */
+	for (unsigned i = 2; i < count; i++) {
+		if (le32_to_cpu(entries[i].hash) < le32_to_cpu(entries[i - 1].hash)) {
+			ext4_error_inode(dir, bh->b_blocknr, "directory index is out of order at entry %u",
+					 i);
+			return -EFSCORRUPTED;
+		}
+	}
+	return 0;
+}
+
 static int index_checksum(const struct buffer_head *bh, const struct inode *dir, unsigned offset)
 {
 	const u8 *data = bh->b_data;
@@ -118,12 +142,6 @@ static int index_checksum(const struct buffer_head *bh, const struct inode *dir,
 	const le32 zero = {0};
 	u32 crc;
 
-	if (count > limit || offset + limit * sizeof(struct dx_entry) > bh->b_size - sizeof(*tail)) {
-		ext4_error_inode(dir, bh->b_blocknr,
-				 "index of %u entries where %u fit has no room for its checksum", count,
-				 limit);
-		return -EFSCORRUPTED;
-	}
 	tail = (const void *)(data + offset + limit * sizeof(struct dx_entry));
 	crc = ext4_chksum(EXT4_I(dir)->i_csum_seed, data, offset + count * sizeof(struct dx_entry));
 	crc = ext4_chksum(crc, &tail->dt_reserved, sizeof(tail->dt_reserved));
@@ -154,22 +172,51 @@ static int leaf_checksum(const struct buffer_head *bh, const struct inode *dir)
 	return -EFSBADCRC;
 }
 
-static int dir_verify(const struct buffer_head *bh, void *ctx, u64 owner)
+static int chain_verify(const struct buffer_head *bh, const struct inode *dir)
 {
-	const struct inode *dir = ctx;
-	unsigned offset, index;
+	unsigned offset;
 	const char *why = ext4_dirents_verify(dir, bh->b_data, bh->b_size, &offset);
 
 	if (why) {
 		ext4_error_inode(dir, bh->b_blocknr, "directory, offset %u: %s", offset, why);
 		return -EFSCORRUPTED;
 	}
-	if (!EXT4_SB(dir->i_sb)->has_csum)
-		return 0;
-	index = EXT4_I(dir)->i_flags & EXT4_INDEX_FL ? index_offset(bh) : 0;
-	return index ? index_checksum(bh, dir, index) : leaf_checksum(bh, dir);
+	return 0;
 }
 
+/* A block of any kind, of which only the names count. */
+static int dir_verify(const struct buffer_head *bh, void *ctx, u64 owner)
+{
+	const struct inode *dir = ctx;
+	int err = chain_verify(bh, dir);
+	unsigned index;
+
+	if (err || !EXT4_SB(dir->i_sb)->has_csum)
+		return err;
+	index = EXT4_I(dir)->i_flags & EXT4_INDEX_FL ? ext4_dx_offset(bh) : 0;
+	if (!index)
+		return leaf_checksum(bh, dir);
+	err = index_entries_verify(bh, dir, index);
+	return err ? err : index_checksum(bh, dir, index);
+}
+
+/* A block as part of the index. */
+static int dx_verify(const struct buffer_head *bh, void *ctx, u64 owner)
+{
+	const struct inode *dir = ctx;
+	unsigned index = ext4_dx_offset(bh);
+	int err = chain_verify(bh, dir);
+
+	if (!err && !index) {
+		ext4_error_inode(dir, bh->b_blocknr, "block of the directory's index is none");
+		err = -EFSCORRUPTED;
+	}
+	if (!err)
+		err = index_entries_verify(bh, dir, index);
+	return err || !EXT4_SB(dir->i_sb)->has_csum ? err : index_checksum(bh, dir, index);
+}
+
+const struct buffer_verifier ext4_dx_verifier = {.name = "directory index", .verify = dx_verify};
 const struct buffer_verifier ext4_dir_verifier = {.name = "directory block", .verify = dir_verify};
 
 bool ext4_dirents_walk(const void *data, unsigned offset, unsigned end, unsigned block_size,

@@ -194,7 +194,12 @@ int ext4_bread(struct inode *inode, u32 lblk, const struct buffer_verifier *v,
 extern const struct iomap_ops ext4_iomap_ops;
 
 /* Directories: dir.c, dir_verify.c, htree.c, hash.c, namei.c */
-extern const struct buffer_verifier ext4_dir_verifier;
+extern const struct buffer_verifier ext4_dir_verifier, ext4_dx_verifier;
+/* The first block at *lblk or behind that is there; holes are told of and passed over, as Linux does. *out
+ * NULL: none. */
+int ext4_dir_next_block(struct inode *dir, u64 *lblk, struct buffer_head **out) __must_check;
+/* Where the entries of an index begin in this block; 0: it is no index block. */
+unsigned ext4_dx_offset(const struct buffer_head *bh);
 bool ext4_is_dx(const struct inode *dir);
 /* Where names are both folded and encrypted, nobody without the key can compute a hash: each entry holds its
  * own. */

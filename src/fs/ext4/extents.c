@@ -178,13 +178,17 @@ static int child_check(const struct inode *inode, const struct buffer_head *bh, 
 	const struct ext4_extent_header *eh = bh->b_data;
 	const struct ext4_extent *e = (const void *)(eh + 1);
 	u32 entries = le16_to_cpu(eh->eh_entries);
+	u64 last; /* first block that may lie behind the child's last entry */
 
 	if (le16_to_cpu(eh->eh_depth) != depth) {
 		ext4_error_inode(inode, bh->b_blocknr, "extent block of depth %u where %u is expected",
 				 le16_to_cpu(eh->eh_depth), depth);
 		return -EFSCORRUPTED;
 	}
-	if (entries && (le32_to_cpu(e[0].ee_block) < first || le32_to_cpu(e[entries - 1].ee_block) >= end)) {
+	if (!entries)
+		return 0;
+	last = le32_to_cpu(e[entries - 1].ee_block) + (depth ? 1ull : ext_len(&e[entries - 1]));
+	if (le32_to_cpu(e[0].ee_block) < first || last > end) {
 		ext4_error_inode(inode, bh->b_blocknr, "extent block does not fit its place in the tree");
 		return -EFSCORRUPTED;
 	}

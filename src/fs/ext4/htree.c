@@ -4,9 +4,10 @@
  * block) in order of hash, and whose leaves are ordinary directory blocks. A hash that begins a leaf with its
  * low bit set goes on from the leaf before.
  *
- * A path holds a reference to one block on each level. The blocks have been verified as directory blocks;
- * what makes them an index is checked here, each time, since it is a handful of comparisons. An index that
- * makes no sense is not used: the directory is still readable without it.
+ * A path holds a reference to one block on each level. The blocks have been verified as parts of an index,
+ * each by itself; on the way down a node's hashes are held against its place, so that no node serves at two
+ * places and a walk ends. An index that makes no sense is not used: the directory is still readable without
+ * it.
  */
 #include "fs/ext4/ext4_internal.h"
 
@@ -28,32 +29,39 @@ static u32 frame_block(const struct ext4_htree_frame *f)
 	return le32_to_cpu(f->entries[f->at].block) & 0x0fffffff;
 }
 
-/* Takes the index that begins at `offset` of a block as the next frame of the path; keeps the reference. */
+/* Whether hashes of a node lie between those of the entry that names it and of the next one. */
+static bool frame_fits(const struct ext4_htree_frame *parent, const struct ext4_htree_frame *f)
+{
+	if (f->count == 1)
+		return true;
+	return le32_to_cpu(f->entries[1].hash) >= frame_hash(parent) &&
+	       (parent->at + 1 == parent->count || le32_to_cpu(f->entries[f->count - 1].hash) <=
+							   le32_to_cpu(parent->entries[parent->at + 1].hash));
+}
+
+/* Takes a block, whose entries should begin at `offset`, as the next frame of the path; takes the reference
+ * over. */
 static int push_frame(const struct inode *dir, struct ext4_htree_path *path, struct buffer_head *bh,
 		      unsigned offset)
 {
-	const struct ext4_sb_info *sbi = EXT4_SB(dir->i_sb);
-	const struct dx_countlimit *cl = (const void *)((const u8 *)bh->b_data + offset);
-	struct ext4_htree_frame *f = &path->frames[path->levels];
-	unsigned fit = (bh->b_size - offset - (sbi->has_csum ? sizeof(struct dx_tail) : 0)) /
-		       sizeof(struct dx_entry);
+	const struct dx_entry *entries = (const void *)((const u8 *)bh->b_data + offset);
+	const struct dx_countlimit *cl = (const void *)entries;
+	struct ext4_htree_frame f = {.bh = bh, .entries = entries, .count = le16_to_cpu(cl->count)};
 
-	if (le16_to_cpu(cl->limit) != fit || !le16_to_cpu(cl->count) || le16_to_cpu(cl->count) > fit) {
-		ext4_error_inode(dir, bh->b_blocknr, "directory index counts %u entries of %u where %u fit",
-				 le16_to_cpu(cl->count), le16_to_cpu(cl->limit), fit);
+	if (ext4_dx_offset(bh) != offset ||
+	    (path->levels && !frame_fits(&path->frames[path->levels - 1], &f))) {
+		ext4_error_inode(dir, bh->b_blocknr, "block of the directory's index does not fit its place");
 		brelse(bh);
 		return -ENOENT;
 	}
-	*f = (struct ext4_htree_frame){
-		.bh = bh, .entries = (const void *)cl, .count = le16_to_cpu(cl->count)};
-	path->levels++;
+	path->frames[path->levels++] = f;
 	return 0;
 }
 
 /* An index block that can't be read is an error; one that is damaged only makes the index useless. */
 static int read_block(struct inode *dir, u32 lblk, struct buffer_head **bh)
 {
-	int err = ext4_bread(dir, lblk, &ext4_dir_verifier, bh);
+	int err = ext4_bread(dir, lblk, &ext4_dx_verifier, bh);
 
 	return err == -EFSCORRUPTED || err == -EFSBADCRC ? -ENOENT : err;
 }

@@ -261,6 +261,12 @@ static int check_attributes(const struct inode *inode)
 				 (unsigned long long)ei->i_file_acl);
 		return -EFSCORRUPTED;
 	}
+	/* A directory has no holes. So the time to search it is bounded by what there is. */
+	if (S_ISDIR(inode->i_mode) && i_size_read(inode) >> sbi->block_bits > sbi->blocks_count) {
+		ext4_error_inode(inode, 0, "directory of %llu bytes is larger than the volume",
+				 (unsigned long long)i_size_read(inode));
+		return -EFSCORRUPTED;
+	}
 	if (S_ISDIR(inode->i_mode) && ei->i_flags & EXT4_INDEX_FL &&
 	    !ext4_has_compat(sbi, EXT4_FEATURE_COMPAT_DIR_INDEX)) {
 		ext4_error_inode(inode, 0, "hashed directory on a volume without dir_index");

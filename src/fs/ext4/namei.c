@@ -24,16 +24,9 @@ static bool find_in(void *arg, const struct ext4_dir_entry_2 *de, unsigned offse
 	return false;
 }
 
-static int find_in_block(struct inode *dir, u32 lblk, struct find *f)
+static void find_in_block(const struct buffer_head *bh, struct find *f)
 {
-	struct buffer_head *bh;
-	int err = ext4_bread(dir, lblk, &ext4_dir_verifier, &bh);
-
-	if (err)
-		return err;
 	(void)ext4_dirents_walk(bh->b_data, 0, bh->b_size, bh->b_size, find_in, f);
-	brelse(bh);
-	return 0;
 }
 
 /* The hash under which the index has the name; an encrypted one says it, but what is there whole is computed.
@@ -54,6 +47,7 @@ static int find_hashed(struct inode *dir, struct find *f)
 	const struct ext4_sb_info *sbi = EXT4_SB(dir->i_sb);
 	struct ext4_htree_path path;
 	struct ext4_hash h;
+	struct buffer_head *bh;
 	u32 next;
 	int err = ext4_htree_open(dir, &path);
 
@@ -67,8 +61,12 @@ static int find_hashed(struct inode *dir, struct find *f)
 	if (err)
 		return err;
 	for (;;) {
-		err = find_in_block(dir, ext4_htree_leaf(&path), f);
-		if (err || f->ino)
+		err = ext4_bread(dir, ext4_htree_leaf(&path), &ext4_dir_verifier, &bh);
+		if (err)
+			break;
+		find_in_block(bh, f);
+		brelse(bh);
+		if (f->ino)
 			break;
 		/* Equal hashes may go on in the next leaf. */
 		err = ext4_htree_next(dir, &path, &next);
@@ -81,16 +79,14 @@ static int find_hashed(struct inode *dir, struct find *f)
 
 static int find_linear(struct inode *dir, struct find *f)
 {
-	u64 blocks = i_size_read(dir) >> dir->i_blkbits;
+	for (u64 lblk = 0; !f->ino; lblk++) {
+		struct buffer_head *bh;
+		int err = ext4_dir_next_block(dir, &lblk, &bh);
 
-	for (u64 lblk = 0; lblk < blocks && !f->ino; lblk++) {
-		int err;
-
-		if (lblk > UINT32_MAX)
-			return -EFSCORRUPTED;
-		err = find_in_block(dir, lblk, f);
-		if (err)
+		if (err || !bh)
 			return err;
+		find_in_block(bh, f);
+		brelse(bh);
 	}
 	return 0;
 }
