@@ -17,18 +17,18 @@ struct damage {
 	size_t size, used;
 };
 
-/* How often a kind is chosen, where the volume has it. */
+/* How often a kind is chosen, where the volume has it: more often where few volumes do. */
 static const uint8_t weights[PLACE_KINDS] = {
 	[PLACE_SUPER] = 14,      [PLACE_BACKUP_SUPER] = 1, [PLACE_DESC] = 8,
 	[PLACE_BACKUP_DESC] = 1, [PLACE_BLOCK_BITMAP] = 5, [PLACE_INODE_BITMAP] = 5,
 	[PLACE_INODE] = 24,      [PLACE_SPECIAL] = 5,      [PLACE_FREE_INODE] = 3,
 	[PLACE_EXTENT_ROOT] = 9, [PLACE_EXTENT_BLOCK] = 9, [PLACE_MAP_ROOT] = 4,
 	[PLACE_MAP_BLOCK] = 7,   [PLACE_FAST_SYMLINK] = 2, [PLACE_SLOW_SYMLINK] = 3,
-	[PLACE_INLINE] = 3,      [PLACE_INLINE_DIR] = 6,   [PLACE_DIR] = 16,
-	[PLACE_DX_ROOT] = 8,     [PLACE_DX_NODE] = 5,      [PLACE_XATTR_BLOCK] = 8,
-	[PLACE_XATTR_INODE] = 8, [PLACE_EA_INODE] = 3,     [PLACE_JOURNAL_SUPER] = 5,
-	[PLACE_JOURNAL_LOG] = 1, [PLACE_ORPHAN_FILE] = 4,  [PLACE_MMP] = 2,
-	[PLACE_QUOTA] = 6,
+	[PLACE_INLINE] = 10,     [PLACE_INLINE_DIR] = 20,  [PLACE_DIR] = 16,
+	[PLACE_DX_ROOT] = 8,     [PLACE_DX_NODE] = 8,      [PLACE_XATTR_BLOCK] = 8,
+	[PLACE_XATTR_INODE] = 8, [PLACE_EA_INODE] = 15,    [PLACE_JOURNAL_SUPER] = 10,
+	[PLACE_JOURNAL_LOG] = 1, [PLACE_ORPHAN_FILE] = 15, [PLACE_MMP] = 15,
+	[PLACE_QUOTA] = 25,
 };
 
 static uint64_t draw(struct damage *d)
