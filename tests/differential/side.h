@@ -44,7 +44,7 @@ struct side {
 
 #define KERNEL 0
 #define SHALE  1
-extern const struct side *const sides[2];
+extern const struct side *sides[2];
 
 /*
  * Mounts `image` read-only on both sides and makes it the root of both (the kernel's by chroot: there is no
@@ -52,6 +52,8 @@ extern const struct side *const sides[2];
  * first. threads: of the machine. Exits with 77 without root.
  */
 void sides_start(const char *image, const char *extra, unsigned threads, uint64_t seed);
+/* The same with debugfs in the kernel's place; paths stay absolute on both. */
+void sides_start_debugfs(const char *image);
 /* Ends shale's side; the kernel's mounts go with the process's mount namespace. */
 void sides_stop(void);
 /* Everything on both sides goes on as that user. */

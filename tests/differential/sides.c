@@ -18,7 +18,7 @@
 
 #include "sides.h"
 
-const struct side *const sides[2] = {&side_kernel, &side_shale};
+const struct side *sides[2] = {&side_kernel, &side_shale};
 unsigned long compared;
 static unsigned long differences;
 static int old_root; /* the way out of the chroot: what checks for leaks at the end needs /proc */
@@ -114,6 +114,13 @@ void sides_start(const char *image, const char *extra, unsigned threads, uint64_
 	start_kernel(image, extra);
 }
 
+void sides_start_debugfs(const char *image)
+{
+	sides[KERNEL] = &side_debugfs;
+	start_shale(image, NULL, 0, 1);
+	debugfs_start(image);
+}
+
 void sides_stop(void)
 {
 	int err;
@@ -124,7 +131,8 @@ void sides_stop(void)
 	err = shale_free(machine);
 	if (err)
 		differ("shale_free: %s", strerror(-err));
-	must(!fchdir(old_root) && !chroot("."), "chroot back");
+	if (sides[KERNEL] == &side_kernel)
+		must(!fchdir(old_root) && !chroot("."), "chroot back");
 }
 
 static void become_kernel(uid_t uid, gid_t gid, const gid_t *groups, unsigned ngroups)
@@ -192,7 +200,7 @@ bool same(const char *what, const char *object, long kernel, long shale)
 	compared++;
 	if (kernel == shale)
 		return true;
-	differ("%s %s: kernel %ld (%s), shale %ld (%s)", what, object, kernel,
+	differ("%s %s: %s %ld (%s), shale %ld (%s)", what, object, sides[KERNEL]->name, kernel,
 	       kernel < 0 ? strerror((int)-kernel) : "", shale, shale < 0 ? strerror((int)-shale) : "");
 	return false;
 }

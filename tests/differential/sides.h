@@ -6,7 +6,10 @@
 struct side;
 struct shale_task;
 
-extern const struct side side_kernel, side_shale;
+extern const struct side side_kernel, side_shale, side_debugfs;
 extern struct shale_task *side_task;
+
+/* Starts the debugfs that side_debugfs talks to; it ends with this process. */
+void debugfs_start(const char *image);
 
 #endif
