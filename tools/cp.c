@@ -249,6 +249,7 @@ static void copy_any(struct shale_task *task, const char *from, const char *to, 
 static void copy_directory(const struct copy *c)
 {
 	struct listing list;
+	struct stat there;
 	int err;
 
 	if (!recursive) {
@@ -257,6 +258,11 @@ static void copy_directory(const struct copy *c)
 	}
 	if (mkdir(c->to, (c->st.st_mode & 0777) | 0700) && errno != EEXIST) {
 		tool_error(c->to, errno);
+		return;
+	}
+	/* Nor into a link: what it points to was not named. */
+	if (lstat(c->to, &there) || !S_ISDIR(there.st_mode)) {
+		tool_error(c->to, ENOTDIR);
 		return;
 	}
 	err = listing_read(c->task, c->from, BY_INODE, &list);
@@ -304,7 +310,7 @@ static void copy_any(struct shale_task *task, const char *from, const char *to, 
 		copy_special(&c);
 }
 
-/* The last part of the path in the image; "." for its root. */
+/* The last part of the path in the image; "." for its root and for "..", which would leave the target. */
 static const char *last_part(const struct place *place)
 {
 	const char *end = place->path + strlen(place->path), *start;
@@ -315,6 +321,8 @@ static const char *last_part(const struct place *place)
 		return ".";
 	for (start = end; start[-1] != '/'; start--)
 		;
+	if (end - start == 2 && !memcmp(start, "..", 2))
+		return ".";
 	return tool_printf("%.*s", (int)(end - start), start);
 }
 

@@ -49,10 +49,13 @@ static void field(const char *name, const char *fmt, ...)
 	va_start(args, fmt);
 	vsnprintf(text, sizeof(text), fmt, args);
 	va_end(args);
-	if (option_json)
+	if (option_json) {
 		json_string(name, text);
-	else
-		printf("  %-16s %s\n", name, text);
+	} else {
+		printf("  %-16s ", name);
+		print_name(text); /* a label may hold anything */
+		putchar('\n');
+	}
 }
 
 static void number(const char *name, uint64_t value)
@@ -168,8 +171,8 @@ static void tell_state(const struct ext4_super_block *es)
 		      WORD(s_feature_incompat) & 0x4 ? ", holds changes" : ", empty");
 }
 
-/* One device of the machine. False: nothing is known of what it holds. */
-static bool tell_volume(const char *device)
+/* One device of the machine. -ENODATA: nothing is known of what it holds. */
+static int tell_volume(const char *device)
 {
 	struct ext4_super_block es;
 	struct shale_task *task = tool_root_task();
@@ -177,15 +180,17 @@ static bool tell_volume(const char *device)
 	ssize_t n;
 
 	if (fd < 0)
-		return false;
+		return fd;
 	n = shale_pread(task, fd, &es, sizeof(es), EXT4_SUPER_OFFSET);
 	shale_close(task, fd);
+	if (n < 0)
+		return (int)n;
 	if (n != (ssize_t)sizeof(es) || le16_to_cpu(es.s_magic) != EXT4_SUPER_MAGIC)
-		return false;
+		return -ENODATA;
 	tell_identity(&es);
 	tell_geometry(&es);
 	tell_state(&es);
-	return true;
+	return 0;
 }
 
 static uint64_t device_bytes(const char *device)
@@ -204,6 +209,7 @@ static uint64_t device_bytes(const char *device)
 /* The partitions of the disk; returns how many there are. */
 static unsigned tell_partitions(const struct image *image)
 {
+	int err;
 	unsigned found = 0;
 
 	for (unsigned i = 1; i < 256; i++) {
@@ -220,8 +226,11 @@ static unsigned tell_partitions(const struct image *image)
 				printf(" partition %u\n", i);
 			number("number", i);
 			number("bytes", device_bytes(device));
-			if (!tell_volume(device))
+			err = tell_volume(device);
+			if (err)
 				field("kind", "unknown");
+			if (err && err != -ENODATA)
+				tool_error(image->disk, err);
 			if (option_json)
 				json_end();
 		}
@@ -235,6 +244,7 @@ static unsigned tell_partitions(const struct image *image)
 static void info(const char *disk)
 {
 	struct image *image = image_attach(disk);
+	int err;
 
 	if (!image)
 		return;
@@ -246,7 +256,10 @@ static void info(const char *disk)
 		puts(":");
 	}
 	number("bytes", device_bytes(image->device));
-	if (!tell_volume(image->device) && !tell_partitions(image))
+	err = tell_volume(image->device);
+	if (err && err != -ENODATA)
+		tool_error(disk, err);
+	else if (err && !tell_partitions(image))
 		tool_error_text(disk, "neither an ext2, ext3 or ext4 volume nor a partition table is in it");
 	if (option_json)
 		json_end();

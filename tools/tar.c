@@ -82,7 +82,9 @@ static void output_broken(void)
 /* Names in the archive are relative; the root is ".". */
 static const char *member_name(const char *path)
 {
-	return path[1] ? path + 1 : ".";
+	while (*path == '/')
+		path++;
+	return *path ? path : ".";
 }
 
 /* An ACL's attribute: a version of 4 bytes, then tag, permissions and id of 2, 2 and 4 bytes, little-endian.
