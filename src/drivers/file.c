@@ -251,6 +251,7 @@ static int file_make_disk(struct file_disk *file, const struct file_options *opt
 
 	if (err)
 		return err;
+	limits.logical_block_size = (u32)file->host.sector_bytes; // in which partition tables count
 	limits.write_cache = limits.fua = !opt->how.read_only;
 	err = blk_mq_alloc_disk(&file->set, &limits, file, out);
 	if (err) {

@@ -163,7 +163,9 @@ static int measure(struct shale *machine, const struct host_file_request *how, c
 {
 	file->block_device = S_ISBLK(st->st_mode);
 	file->bytes = st->st_size;
-	if (file->block_device && ioctl(file->fd, BLKGETSIZE64, &file->bytes))
+	file->sector_bytes = SECTOR_SIZE;
+	if (file->block_device &&
+	    (ioctl(file->fd, BLKGETSIZE64, &file->bytes) || ioctl(file->fd, BLKSSZGET, &file->sector_bytes)))
 		return disk_error(machine, -errno, "%s: its size is not to be had: %s", how->path,
 				  strerror(errno));
 	if (file->bytes == 0)

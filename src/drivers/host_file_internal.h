@@ -27,6 +27,7 @@ struct host_file {
 	int fd;        /* buffered; holds the lock */
 	int direct_fd; /* O_DIRECT; -1: none */
 	u64 bytes;
+	int sector_bytes; /* of the host's device; 512 for files */
 	bool block_device;
 	u32 mem_align, offset_align; /* what direct I/O wants, in bytes: powers of two */
 };
