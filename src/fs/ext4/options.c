@@ -84,7 +84,7 @@ int ext4_parse_param(struct fs_context *fc, const char *key, const char *value)
 	if (which == -ENOPARAM)
 		return which;
 	if (which < 0)
-		return invalfc(fc, "ext4: option \"%s\" %s", key, problem);
+		return invalfc(fc, "option \"%s\" %s", key, problem);
 	switch (which) {
 	case Opt_sb:
 		opt->sb_block = result.uint_64;

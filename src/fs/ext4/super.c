@@ -111,25 +111,24 @@ static int read_super(struct super_block *sb, struct fs_context *fc)
 	int err;
 
 	if (check_mul_overflow(sbi->opt.sb_block, (u64)1024, &at) || !range_fits(at, 1024, device_bytes)) {
-		errorfc(fc, "ext4: %s is too short (%llu bytes) for a super block at %llu KiB", sb->s_id,
+		errorfc(fc, "%s is too short (%llu bytes) for a super block at %llu KiB", sb->s_id,
 			(unsigned long long)device_bytes, (unsigned long long)sbi->opt.sb_block);
 		return -EINVAL;
 	}
 	err = read_super_bytes(sb, at, max(1024u, bdev_logical_block_size(sbi->bdev)));
 	if (err) {
-		errorfc(fc, "ext4: cannot read the super block of %s", sb->s_id);
+		errorfc(fc, "cannot read the super block of %s", sb->s_id);
 		return err;
 	}
 	err = ext4_super_check(sbi, device_bytes, why, sizeof(why));
 	if (err) {
-		errorfc(fc, "ext4: %s: %s", sb->s_id, why);
+		errorfc(fc, "%s: %s", sb->s_id, why);
 		return err;
 	}
 	sbi->sb_pblk = at >> sbi->block_bits;
 	err = set_blocksize(sbi->bdev, sbi->block_size);
 	if (err)
-		errorfc(fc, "ext4: %s: the device cannot serve blocks of %u bytes", sb->s_id,
-			sbi->block_size);
+		errorfc(fc, "%s: the device cannot serve blocks of %u bytes", sb->s_id, sbi->block_size);
 	return err;
 }
 
@@ -219,7 +218,7 @@ static int open_root(struct super_block *sb, struct fs_context *fc)
 		err = -EFSCORRUPTED;
 	}
 	if (err) {
-		errorfc(fc, "ext4: %s: the root directory (inode 2) cannot be read", sb->s_id);
+		errorfc(fc, "%s: the root directory (inode 2) cannot be read", sb->s_id);
 		return err;
 	}
 	return d_make_root(root, &sb->s_root);
@@ -264,12 +263,12 @@ static int ext4_fill_super(struct super_block *sb, struct fs_context *fc)
 	if (!err) {
 		err = ext4_groups_check(sb);
 		if (err)
-			errorfc(fc, "ext4: %s: group descriptors are damaged or cannot be read", sb->s_id);
+			errorfc(fc, "%s: group descriptors are damaged or cannot be read", sb->s_id);
 	}
 	if (!err) {
 		err = count_overhead(sb);
 		if (err)
-			errorfc(fc, "ext4: %s: the journal's inode cannot be read", sb->s_id);
+			errorfc(fc, "%s: the journal's inode cannot be read", sb->s_id);
 	}
 	if (!err)
 		err = open_root(sb, fc);
@@ -300,7 +299,7 @@ static int ext4_check(struct fs_context *fc) __no_lock_analysis
 	/* A tree: the device was mounted already. */
 	if (!err) {
 		up_write(&fc->root->d_sb->s_umount);
-		errorfc(fc, "ext4: %s is mounted", fc->root->d_sb->s_id);
+		errorfc(fc, "%s is mounted", fc->root->d_sb->s_id);
 		return -EBUSY;
 	}
 	return err == -ECANCELED ? 0 : err;
@@ -309,7 +308,7 @@ static int ext4_check(struct fs_context *fc) __no_lock_analysis
 static int ext4_get_tree(struct fs_context *fc)
 {
 	if (!(fc->sb_flags & SB_RDONLY)) {
-		errorfc(fc, "ext4: writing is not supported, mount read-only (ro)");
+		errorfc(fc, "writing is not supported, mount read-only (ro)");
 		return -EOPNOTSUPP;
 	}
 	return get_tree_bdev(fc, ext4_fill_super);

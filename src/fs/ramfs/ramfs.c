@@ -21,10 +21,10 @@ static int ramfs_parse_param(struct fs_context *fc, const char *key, const char 
 	if (strcmp(key, "mode"))
 		return -ENOPARAM;
 	if (!value || !*value)
-		return invalfc(fc, "ramfs: mode: an octal number is wanted");
+		return invalfc(fc, "mode: an octal number is wanted");
 	for (const char *p = value; *p; p++) {
 		if (*p < '0' || *p > '7' || mode > 07777)
-			return invalfc(fc, "ramfs: mode: '%s' is not an octal number", value);
+			return invalfc(fc, "mode: '%s' is not an octal number", value);
 		mode = mode * 8 + (unsigned)(*p - '0');
 	}
 	opts->mode = mode & 07777;
