@@ -81,13 +81,18 @@ static void *map_file(const char *path, int flags, int protection, int kind, siz
 
 static void make_victim(struct run *run, unsigned number, unsigned image, struct victim *victim)
 {
+	static const uint8_t zeroes[4096];
 	size_t size;
 
 	victim->good = map_file(run->images[image], O_RDONLY, PROT_READ, MAP_PRIVATE, &victim->size);
 	snprintf(victim->path, sizeof(victim->path), "%s/%u-%u.img", run->folder, number, image);
 	int fd = open(victim->path, O_WRONLY | O_CREAT | O_CLOEXEC, 0600);
-	if (fd < 0 || write(fd, victim->good, victim->size) != (ssize_t)victim->size)
+	if (fd < 0 || ftruncate(fd, victim->size))
 		err(1, "%s", victim->path);
+	for (size_t at = 0; at < victim->size; at += 4096)
+		if (memcmp(victim->good + at, zeroes, 4096) &&
+		    pwrite(fd, victim->good + at, 4096, at) != 4096)
+			err(1, "%s", victim->path);
 	close(fd);
 	victim->bytes = map_file(victim->path, O_RDWR, PROT_READ | PROT_WRITE, MAP_SHARED, &size);
 }
