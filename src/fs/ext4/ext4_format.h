@@ -302,6 +302,22 @@ disk_field_offset(struct ext4_inode, i_checksum_lo, 0x7C);
 disk_field_offset(struct ext4_inode, i_extra_isize, 0x80);
 disk_field_offset(struct ext4_inode, i_projid, 0x9C);
 
+/* Multiple mount protection. */
+#define EXT4_MMP_MAGIC 0x004D4D50
+
+struct mmp_struct {
+	le32 mmp_magic;
+	le32 mmp_seq;
+	le64 mmp_time;
+	char mmp_nodename[64];
+	char mmp_bdevname[32];
+	le16 mmp_check_interval;
+	le16 mmp_pad1;
+	le32 mmp_pad2[226];
+	le32 mmp_checksum;
+};
+disk_struct_size(struct mmp_struct, 1024);
+
 /* Extent tree. */
 #define EXT4_EXT_MAGIC        0xF30A
 #define EXT4_MAX_EXTENT_DEPTH 5

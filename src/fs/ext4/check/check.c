@@ -134,8 +134,8 @@ static void release(struct check *c)
 static int run_passes(struct check *c)
 {
 	static int (*const passes[])(struct check *) = {
-		check_super,  check_groups, check_journal, check_orphans,
-		check_inodes, check_dirs,   check_links,   check_bitmaps,
+		check_super,  check_groups, check_mmp,   check_journal, check_orphans,
+		check_inodes, check_dirs,   check_links, check_bitmaps,
 	};
 	int err = 0;
 

@@ -197,12 +197,13 @@ static void check_totals(struct check *c, u64 free_clusters, u64 free_inodes)
 	if (ext4_has_incompat(c->sbi, EXT4_FEATURE_INCOMPAT_64BIT))
 		stored |= (u64)le32_to_cpu(es->s_free_blocks_count_hi) << 32;
 	free_clusters <<= c->sbi->cluster_bits;
+	/* Nobody relies on these: the kernel counts for itself when it mounts. */
 	if (stored != free_clusters)
-		check_problem(c, "super-free-blocks", 0, 0, "super block: %llu free blocks, counted %llu",
-			      (unsigned long long)stored, (unsigned long long)free_clusters);
+		check_note(c, "super-free-blocks", 0, 0, "super block: %llu free blocks, counted %llu",
+			   (unsigned long long)stored, (unsigned long long)free_clusters);
 	if (le32_to_cpu(es->s_free_inodes_count) != free_inodes)
-		check_problem(c, "super-free-inodes", 0, 0, "super block: %u free inodes, counted %llu",
-			      le32_to_cpu(es->s_free_inodes_count), (unsigned long long)free_inodes);
+		check_note(c, "super-free-inodes", 0, 0, "super block: %u free inodes, counted %llu",
+			   le32_to_cpu(es->s_free_inodes_count), (unsigned long long)free_inodes);
 }
 
 int check_bitmaps(struct check *c)

@@ -82,10 +82,12 @@ static void check_desc(struct check *c, u32 group, u64 pblk, const u8 *raw)
 	if (!sbi->has_csum && !sbi->has_gdt_csum)
 		return;
 	crc = ext4_desc_checksum(sbi, group, raw);
+	/* e2fsck tells this and lets it pass; whatever the descriptor says is checked anyway. */
 	if (crc != g->desc.checksum)
-		check_problem_group(c, "group-checksum", group, pblk,
-				    "descriptor's checksum is %#06x, computed %#06x", g->desc.checksum, crc);
-	if (g->desc.itable_unused > sbi->inodes_per_group)
+		check_note(c, "group-checksum", 0, pblk,
+			   "descriptor of group %u: checksum is %#06x, computed %#06x", group,
+			   g->desc.checksum, crc);
+	if (g->desc.itable_unused > sbi->inodes_per_group && !(g->desc.flags & EXT4_BG_INODE_UNINIT))
 		check_problem_group(c, "group-unused-inodes", group, pblk, "%u of %u inodes are unused",
 				    g->desc.itable_unused, sbi->inodes_per_group);
 }

@@ -80,6 +80,10 @@ struct check {
 	struct check_array xattr_blocks;
 	struct check_array orphans; /* u32, sorted: inodes that wait for being deleted or truncated */
 
+	/* By check_super: inodes with ordinary numbers that the super block names: quota, orphan file. */
+	u32 special_inodes[4];
+	unsigned special_count;
+
 	void *block_bufs[EXT4_MAX_EXTENT_DEPTH + 1]; /* check_block_buf() */
 	void *inode_buf;                             /* check_inode_read() */
 };
@@ -145,6 +149,7 @@ struct check_inode {
 /* Passes, in their order; what each checks stands at the head of its file. */
 int check_super(struct check *c) __must_check;
 int check_groups(struct check *c) __must_check;
+int check_mmp(struct check *c) __must_check;
 int check_journal(struct check *c) __must_check;
 int check_orphans(struct check *c) __must_check;
 int check_inodes(struct check *c) __must_check;
@@ -165,6 +170,8 @@ int check_xattrs_end(struct check *c) __must_check; /* after the last inode: ref
 /* check_dirs.c: the directory with this inode number, NULL: none such. */
 struct check_dir *check_dir_find(struct check *c, u32 ino);
 
+/* check_super.c: is it named by the super block for a purpose of its own? Then no name leads to it. */
+bool check_is_special(const struct check *c, u32 ino);
 /* check_orphans.c */
 bool check_is_orphan(const struct check *c, u32 ino);
 

@@ -23,6 +23,10 @@ int check_orphans(struct check *c)
 	u32 ino = le32_to_cpu(c->sbi->es.s_last_orphan);
 	int err = 0;
 
+	/* Where nothing was replayed nobody was interrupted: who is not linked then is a damage. */
+	if (!c->sbi->remap)
+		return 0;
+
 	while (ino && !err) {
 		const u8 *raw;
 

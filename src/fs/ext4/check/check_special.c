@@ -1,43 +1,146 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Reserved inodes: bad blocks (1), root (2), quota (3, 4 and the project quota), boot loader (5), undelete
- * directory (6), resize (7), journal (8), exclude (9), replica (10), orphan file. Checks what each must be,
- * and takes the blocks of those whose maps mean something else than data in order: the resize inode's map
- * lists descriptor blocks that are kept for growing, and those are the volume's own tables.
+ * Reserved inodes: bad blocks (1), root (2), quota (3, 4), boot loader (5), undelete directory (6), resize
+ * (7), journal (8), and others that nothing uses. Checks what each must be, and takes the blocks of those
+ * whose maps mean something else than a file's data. What holds for every inode (sizes, counts) the inode
+ * pass checks.
+ *
+ * The map of the resize inode lists the descriptor blocks that are kept for growing. They lie at the head of
+ * the groups and are the volume's own: only the one block of the map that lies elsewhere, which names the
+ * first group's ones, is the inode's. Each of these names its copies in the groups with a copy of the super
+ * block.
  */
 #include "fs/ext4/check/check_internal.h"
 
-#define BAD_BLOCKS_INO 1
+#define BAD_BLOCKS_INO  1
+#define USER_QUOTA_INO  3
+#define GROUP_QUOTA_INO 4
 
-/* Pointers of a block of the resize inode's map name blocks that belong to the tables: only the map's own
- * block is taken. */
+static void bad_resize(struct check *c, u64 pblk, const char *what)
+{
+	check_problem(c, "resize-inode", EXT4_RESIZE_INO, pblk, "resize inode: %s", what);
+}
+
+/* One reserved block of descriptors of the first group: the list of its copies. Counts the blocks named. */
+static int check_resize_copies(struct check *c, struct check_inode *ci, u64 pblk, u32 offset)
+{
+	const struct ext4_sb_info *sbi = c->sbi;
+	u32 room = sbi->block_size / sizeof(le32), at = 0;
+	const le32 *copies = check_block_buf(c, 1);
+	int err;
+
+	if (!copies)
+		return -ENOMEM;
+	err = check_read(c, pblk, 1, (void *)copies);
+	if (err)
+		return err;
+	for (u32 group = 1; group < sbi->groups_count && at < room; group++) {
+		if (!ext4_bg_has_super(sbi, group))
+			continue;
+		if (le32_to_cpu(copies[at++]) != ext4_group_first_block(sbi, group) + offset) {
+			bad_resize(c, pblk, "copies of reserved descriptors are not where they should be");
+			return 0;
+		}
+	}
+	ci->clusters += at;
+	return 0;
+}
+
+static int check_resize_map(struct check *c, struct check_inode *ci, u64 dind)
+{
+	const struct ext4_sb_info *sbi = c->sbi;
+	u32 room = sbi->block_size / sizeof(le32), reserved = le16_to_cpu(sbi->es.s_reserved_gdt_blocks);
+	/* Blocks of 1 KiB that are counted from 0 begin with a boot block. */
+	u64 boot = !sbi->first_data_block && sbi->block_size == 1024 ? 1 : sbi->first_data_block;
+	const le32 *map = check_block_buf(c, 0);
+	int err;
+
+	if (!map)
+		return -ENOMEM;
+	err = check_read(c, dind, 1, (void *)map);
+	for (u32 i = 0; i < reserved && !err; i++) {
+		u32 offset = 1 + sbi->gdb_count + i;
+		u64 want = boot + offset;
+
+		if (le32_to_cpu(map[(sbi->gdb_count + i) % room]) != want) {
+			bad_resize(c, dind, "does not list the reserved descriptors");
+			return 0;
+		}
+		err = check_resize_copies(c, ci, want, offset);
+	}
+	ci->clusters += reserved;
+	return err;
+}
+
 static int check_resize(struct check *c, struct check_inode *ci)
 {
 	u64 dind = le32_to_cpu(ci->raw.i_block[EXT4_DIND_BLOCK]);
+	bool wanted = ext4_has_compat(c->sbi, EXT4_FEATURE_COMPAT_RESIZE_INODE);
 
-	if (!ext4_has_compat(c->sbi, EXT4_FEATURE_COMPAT_RESIZE_INODE))
+	if (!wanted && !dind)
 		return 0;
-	if (!dind || !check_pblk_valid(c, dind, 1))
-		check_problem(c, "resize-inode", ci->ino, dind, "has no map of reserved descriptor blocks");
-	else
-		check_claim(c, ci->ino, dind, 1, &ci->last_cluster);
+	for (unsigned i = 0; i < EXT4_N_BLOCKS; i++)
+		if (i != EXT4_DIND_BLOCK && le32_to_cpu(ci->raw.i_block[i])) {
+			bad_resize(c, 0, "has other blocks than the list of reserved descriptors");
+			return 0;
+		}
+	if (!S_ISREG(ci->mode) || ci->flags & (EXT4_EXTENTS_FL | EXT4_INLINE_DATA_FL) ||
+	    !check_pblk_valid(c, dind, 1)) {
+		bad_resize(c, dind, "has no list of reserved descriptors");
+		return 0;
+	}
+	ci->clusters++;
+	if (!check_claim(c, ci->ino, dind, 1, &ci->last_cluster) || !wanted)
+		return 0;
+	return check_resize_map(c, ci, dind);
+}
+
+/* Blocks that cannot be used: a map without a file. They may lie in the volume's tables. */
+static void check_bad_blocks(struct check *c, const struct check_inode *ci)
+{
+	if (ci->mode || le16_to_cpu(ci->raw.i_links_count) || le16_to_cpu(ci->raw.i_uid) ||
+	    le16_to_cpu(ci->raw.i_gid) || ci->flags & EXT4_INLINE_DATA_FL)
+		check_problem(c, "bad-blocks-inode", ci->ino, 0, "the list of bad blocks looks like a file");
+}
+
+/* An inode that is kept for what the volume does not have. */
+static int check_not_used(struct check *c, const struct check_inode *ci, const char *what)
+{
+	if (le16_to_cpu(ci->raw.i_links_count) || le32_to_cpu(ci->raw.i_blocks_lo) ||
+	    le32_to_cpu(ci->raw.i_block[0]))
+		check_problem(c, "reserved-inode", ci->ino, 0, "holds data, but the volume has no %s", what);
 	return 0;
 }
 
 int check_special(struct check *c, struct check_inode *ci, bool *claimed)
 {
+	bool journal = ci->ino == le32_to_cpu(c->sbi->es.s_journal_inum);
+
+	if (ci->ino == EXT4_JOURNAL_INO && !ext4_has_compat(c->sbi, EXT4_FEATURE_COMPAT_HAS_JOURNAL))
+		return check_not_used(c, ci, "journal");
+	if ((ci->ino == USER_QUOTA_INO || ci->ino == GROUP_QUOTA_INO) && !check_is_special(c, ci->ino))
+		return check_not_used(c, ci, "quota");
 	switch (ci->ino) {
 	case BAD_BLOCKS_INO:
-		return check_inode_blocks(c, ci);
+		check_bad_blocks(c, ci);
+		*claimed = ci->flags & (EXT4_EXTENTS_FL | EXT4_INLINE_DATA_FL);
+		return *claimed ? 0 : check_inode_blocks(c, ci);
 	case EXT4_ROOT_INO:
 		if (!S_ISDIR(ci->mode))
 			check_problem(c, "root-kind", ci->ino, 0, "the root is not a directory (mode %#o)",
 				      ci->mode);
 		return 0;
+	case EXT4_BOOT_LOADER_INO:
+		return 0;
 	case EXT4_RESIZE_INO:
 		*claimed = true;
+		if (ci->mode && !S_ISREG(ci->mode))
+			break;
 		return check_resize(c, ci);
 	default:
-		return 0;
+		if (!ci->mode || ((journal || check_is_special(c, ci->ino)) && S_ISREG(ci->mode)))
+			return 0;
 	}
+	check_problem(c, "reserved-inode", ci->ino, 0, "reserved inode with mode %#o", ci->mode);
+	return 0;
 }
