@@ -54,6 +54,9 @@ extern const struct side *sides[2];
 void sides_start(const char *image, const char *extra, unsigned threads, uint64_t seed);
 /* The same with debugfs in the kernel's place; paths stay absolute on both. */
 void sides_start_debugfs(const char *image);
+/* The same with an image for each, of which they are copies. */
+void sides_start_two(const char *kernel_image, const char *shale_image, const char *extra, unsigned threads,
+		     uint64_t seed);
 /* Ends shale's side; the kernel's mounts go with the process's mount namespace. */
 void sides_stop(void);
 /* Everything on both sides goes on as that user. */

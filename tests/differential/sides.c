@@ -103,15 +103,21 @@ static void start_kernel(const char *image, const char *extra)
 	must(old_root >= 0 && !chroot(top) && !chdir("/"), "chroot");
 }
 
-void sides_start(const char *image, const char *extra, unsigned threads, uint64_t seed)
+void sides_start_two(const char *kernel_image, const char *shale_image, const char *extra, unsigned threads,
+		     uint64_t seed)
 {
 	if (geteuid()) {
 		fprintf(stderr, "needs root, for the kernel's mount\n");
 		exit(77);
 	}
 	umask(0);
-	start_shale(image, extra, threads, seed);
-	start_kernel(image, extra);
+	start_shale(shale_image, extra, threads, seed);
+	start_kernel(kernel_image, extra);
+}
+
+void sides_start(const char *image, const char *extra, unsigned threads, uint64_t seed)
+{
+	sides_start_two(image, image, extra, threads, seed);
 }
 
 void sides_start_debugfs(const char *image)
