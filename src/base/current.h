@@ -37,6 +37,7 @@ struct current_context {
 	unsigned alloc_flags;  /* PF_MEMALLOC_* of the caller's making */
 	unsigned shard;        /* 0 .. SHARDS-1; always 0 in a threads=0 machine, so that it repeats */
 	unsigned thread_shard; /* the thread's own */
+	unsigned ways_missed;  /* of vfs/dcache_ways.c */
 	bool io_submitted;     /* requests were put in flight since the thread last waited for I/O */
 };
 

@@ -148,6 +148,16 @@ static __always_inline u64 __hash_low_bytes(u64 w, unsigned bytes)
 
 u64 hash_name_words_slow(const void *salt, const char *name, u64 words[2]);
 
+/* Through an array of its own, so that the caller's can stay in registers. */
+static __always_inline u64 __hash_name_words_away(const void *salt, const char *name, u64 words[2])
+{
+	u64 slow[2], hash = hash_name_words_slow(salt, name, slow);
+
+	words[0] = slow[0];
+	words[1] = slow[1];
+	return hash;
+}
+
 /*
  * hash_name in place, for the path walk, of a component of at least one byte. words: its first sixteen bytes,
  * filled with zeroes.
@@ -161,12 +171,12 @@ static __always_inline u64 hash_name_words(const void *salt, const char *name, u
 	__m128i v;
 
 	if (unlikely(((uintptr_t)name & (__HASH_PAGE - 1)) > __HASH_PAGE - 16))
-		return hash_name_words_slow(salt, name, words);
+		return __hash_name_words_away(salt, name, words);
 	v = _mm_loadu_si128(p);
 	ends = (unsigned)_mm_movemask_epi8(
 		_mm_or_si128(_mm_cmpeq_epi8(v, _mm_setzero_si128()), _mm_cmpeq_epi8(v, _mm_set1_epi8('/'))));
 	if (unlikely(!ends))
-		return hash_name_words_slow(salt, name, words);
+		return __hash_name_words_away(salt, name, words);
 	len = (unsigned)__builtin_ctz(ends);
 	words[0] = (u64)_mm_cvtsi128_si64(v);
 	words[1] = 0;
@@ -181,6 +191,37 @@ static __always_inline u64 hash_name_words(const void *salt, const char *name, u
 #else
 	return hash_name_words_slow(salt, name, words);
 #endif
+}
+
+/*
+ * Where the slashes of a path are: a bit for each of its first PATH_SCAN_BYTES bytes. The lowest bit of *nul
+ * is where it ends. 0 when it does not end in these bytes (or is not to be looked at so far in one go); then
+ * *nul is left alone.
+ */
+#define PATH_SCAN_BYTES 64
+static __always_inline u64 path_slashes(const char *path, u64 *nul)
+{
+	u64 slashes = 0, end;
+
+#if defined(__SSE2__) && !SHALE_ASAN && !SHALE_TSAN
+	if (unlikely(((uintptr_t)path & (__HASH_PAGE - 1)) > __HASH_PAGE - PATH_SCAN_BYTES))
+		return 0;
+	for (unsigned i = 0; i < PATH_SCAN_BYTES; i += 16) {
+		__m128i v = _mm_loadu_si128((const __m128i *)(path + i));
+
+		slashes |= (u64)_mm_movemask_epi8(_mm_cmpeq_epi8(v, _mm_set1_epi8('/'))) << i;
+		end = (u64)_mm_movemask_epi8(_mm_cmpeq_epi8(v, _mm_setzero_si128())) << i;
+#else
+	for (unsigned i = 0; i < PATH_SCAN_BYTES; i++) {
+		slashes |= (u64)(path[i] == '/') << i;
+		end = (u64)!path[i] << i;
+#endif
+		if (end) {
+			*nul = end;
+			return slashes;
+		}
+	}
+	return 0;
 }
 
 /* The hash of `len` bytes. */

@@ -11,6 +11,7 @@
 // dentry on its way out is on nobody's list but its parent's, with a negative count, for a moment.
 
 #include "vfs/dcache_internal.h"
+#include "vfs/dcache_ways.h"
 
 #include "base/alloc.h"
 #include <sys/mman.h>
@@ -235,6 +236,8 @@ void __d_drop(struct dentry *dentry)
 	spin_unlock(&b->lock);
 	// Who has found it lock-free may not use it as a name any more.
 	write_seqcount_invalidate(&dentry->d_seq);
+	if (d_is_dir(dentry))
+		d_place_left(dentry_cache(dentry));
 }
 
 void __d_rehash(struct dentry *dentry)
@@ -386,11 +389,14 @@ bool lock_for_kill(struct dentry *dentry)
 void dentry_unlink_inode(struct dentry *dentry)
 {
 	struct inode *inode = d_inode(dentry);
+	bool dir = d_is_dir(dentry);
 
 	write_seqcount_begin(&dentry->d_seq);
 	d_flags_clear(dentry, DCACHE_ENTRY_TYPE);
 	WRITE_ONCE(dentry->d_inode, NULL);
 	write_seqcount_end(&dentry->d_seq);
+	if (dir && !d_unhashed(dentry))
+		d_place_left(dentry_cache(dentry));
 	hlist_del_init(&dentry->d_alias);
 	spin_unlock(&dentry->d_lock);
 	spin_unlock(&inode->i_lock);
@@ -490,12 +496,18 @@ int dcache_init(struct shale *machine)
 		return err;
 	err = vfs_hash_create(machine, 4096, &dc->hash, &dc->hash_size, &dc->hash_shift);
 	dc->hash_shift -= 32; // of 32 bits
-	if (err) {
-		pool_destroy(dc->pool);
-		return err;
-	}
+	if (err)
+		goto pool;
+	err = ways_init(machine);
+	if (err)
+		goto hash;
 	dcache_shrinker_register(machine);
 	return 0;
+hash:
+	vfs_hash_destroy(dc->hash, dc->hash_size);
+pool:
+	pool_destroy(dc->pool);
+	return err;
 }
 
 // All super blocks are gone and all callbacks have run.
@@ -504,6 +516,7 @@ void dcache_exit(struct shale *machine)
 	struct dcache *dc = &machine->vfs->dcache;
 
 	shrinker_unregister(machine, &dc->shrinker);
+	ways_exit(machine);
 	vfs_hash_destroy(dc->hash, dc->hash_size);
 	pool_destroy(dc->pool);
 }

@@ -140,12 +140,12 @@ static int do_reconfigure_mnt(struct path *path, u32 flags)
 
 	if (!check_mnt(mnt) || !path_is_mount_root(path))
 		return -EINVAL;
-	write_seqlock(&mm->mount_lock);
+	lock_mount_tree(mm);
 	if (flags & MNT_READONLY && !(mnt->mnt.mnt_flags & MNT_READONLY))
 		err = mnt_make_readonly(mnt);
 	if (!err)
 		WRITE_ONCE(mnt->mnt.mnt_flags, (mnt->mnt.mnt_flags & ~MNT_USER_FLAGS) | flags);
-	write_sequnlock(&mm->mount_lock);
+	unlock_mount_tree(mm);
 	return err;
 }
 
@@ -169,9 +169,9 @@ static int do_remount(struct path *path, unsigned sb_flags, u32 flags, const cha
 		down_write(&sb->s_umount);
 		err = reconfigure_super(fc);
 		if (!err) {
-			write_seqlock(&mm->mount_lock);
+			lock_mount_tree(mm);
 			WRITE_ONCE(mnt->mnt.mnt_flags, (mnt->mnt.mnt_flags & ~MNT_USER_FLAGS) | flags);
-			write_sequnlock(&mm->mount_lock);
+			unlock_mount_tree(mm);
 		}
 		up_write(&sb->s_umount);
 	}

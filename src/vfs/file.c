@@ -108,6 +108,8 @@ int alloc_empty_file(struct task *task, unsigned flags, struct file **out)
 	if (unlikely(!file))
 		return -ENOMEM;
 	nr_files_add(fm, 1);
+	WRITE_ONCE(file->f_gen, file->f_gen + 1);
+	smp_wmb();
 	WRITE_ONCE(file->f_mode, 0);
 	if (unlikely(!files_pin_cred(task->files, cred))) {
 		get_cred(cred);
@@ -117,8 +119,8 @@ int alloc_empty_file(struct task *task, unsigned flags, struct file **out)
 	file->f_op = NULL;
 	WRITE_ONCE(file->f_mapping, NULL);
 	WRITE_ONCE(file->f_inode, NULL);
-	file->f_path.mnt = NULL;
-	file->f_path.dentry = NULL;
+	WRITE_ONCE(file->f_path.mnt, NULL);
+	WRITE_ONCE(file->f_path.dentry, NULL);
 	file->f_cred = cred;
 	file->private_data = NULL;
 	file->f_pos = 0;

@@ -43,6 +43,7 @@ struct file {
 	struct path f_path;
 	const struct cred *f_cred;
 	void *private_data;
+	u32 f_gen; // grows whenever this memory becomes another file, before anything else of it changes
 
 	atomic64_t f_count __aligned_cacheline; // 0: free
 	loff_t f_pos;                           // f_pos_lock

@@ -258,7 +258,7 @@ int sb_prepare_remount_readonly(struct super_block *sb)
 	struct mount *mnt;
 	int err = 0;
 
-	write_seqlock(&mm->mount_lock);
+	lock_mount_tree(mm);
 	list_for_each_entry (mnt, &sb->s_mounts, mnt_instance) {
 		if (mnt->mnt.mnt_flags & MNT_READONLY)
 			continue;
@@ -270,7 +270,7 @@ int sb_prepare_remount_readonly(struct super_block *sb)
 		__atomic_store_n(&sb->s_readonly_remount, 1, __ATOMIC_SEQ_CST);
 	list_for_each_entry (mnt, &sb->s_mounts, mnt_instance)
 		mnt_unhold_writers(mnt);
-	write_sequnlock(&mm->mount_lock);
+	unlock_mount_tree(mm);
 	return err;
 }
 

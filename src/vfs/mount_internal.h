@@ -3,6 +3,7 @@
 
 #include "base/counter.h"
 #include "vfs/dcache_internal.h"
+#include "vfs/dcache_ways.h"
 #include "vfs/mount.h"
 #include "vfs/task.h"
 #include "vfs/vfs_internal.h"
@@ -59,6 +60,16 @@ static inline struct mount *real_mount(const struct vfsmount *mnt)
 static inline struct mount_machine *mounts_of(const struct vfsmount *mnt)
 {
 	return &mnt->mnt_sb->s_machine->vfs->mounts;
+}
+// Around every change of the tree.
+static inline void lock_mount_tree(struct mount_machine *mm) __acquires(mm->mount_lock) __no_lock_analysis
+{
+	write_seqlock(&mm->mount_lock);
+}
+static inline void unlock_mount_tree(struct mount_machine *mm) __releases(mm->mount_lock) __no_lock_analysis
+{
+	d_place_left(&container_of(mm, struct vfs_machine, mounts)->dcache);
+	write_sequnlock(&mm->mount_lock);
 }
 static inline bool mnt_has_parent(const struct mount *mnt)
 {

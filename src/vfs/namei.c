@@ -26,15 +26,13 @@ int check_name(const char *name, unsigned flags)
 	return !err && unlikely(name_too_long(name)) ? -ENAMETOOLONG : err;
 }
 
-// From `text` on (NULL: the last component is in nd already): the rest of the way, symlinks at its end
-// followed.
-static noinline int walk_rest(struct nameidata *nd, const char *text)
+// From `text` on, symlinks at the end followed.
+static int walk_rest(struct nameidata *nd, const char *text)
 {
-	int err = 0;
+	int err;
 
 	for (;;) {
-		if (text)
-			err = link_path_walk(text, nd);
+		err = link_path_walk(text, nd);
 		if (err)
 			return err;
 		// "name/" must be a directory, and a symlink there is followed.
@@ -47,34 +45,15 @@ static noinline int walk_rest(struct nameidata *nd, const char *text)
 }
 
 // The whole walk: afterwards nd stands on the result, in either mode.
-static __always_inline int walk_to_end(struct nameidata *nd, unsigned flags)
+static int walk_to_end(struct nameidata *nd, unsigned flags)
 {
-	const unsigned mode = LOOKUP_RCU | LOOKUP_IS_SCOPED | LOOKUP_NO_XDEV;
-	const char *text = nd->name;
+	const char *text;
 	int err;
 
-	if (likely((flags & mode) == LOOKUP_RCU && !nd->state && *text &&
-		   (*text == '/' || nd->dfd == AT_FDCWD))) {
-		start_rcu(nd, flags, *text == '/');
-		while (*text == '/')
-			text++;
-		if (likely(*text)) {
-			text = walk_down_rcu(nd, text);
-			err = likely(!text) ? walk_last_rcu(nd) : 1;
-			// The end of the name is known now; its length is judged before any other answer.
-			if (likely(err <= 0) && likely(nd->last.name + nd->last.len - nd->name < PATH_MAX_))
-				return err;
-		}
-	} else {
-		if (unlikely(name_too_long(nd->name)))
-			return -ENAMETOOLONG;
-		err = path_init(nd, flags, &text);
-		if (err)
-			return err;
-	}
 	if (unlikely(name_too_long(nd->name)))
 		return -ENAMETOOLONG;
-	return walk_rest(nd, text);
+	err = path_init(nd, flags, &text);
+	return err ? err : walk_rest(nd, text);
 }
 
 // On success *path is referenced.
@@ -172,26 +151,25 @@ int filename_parentat(struct nameidata *nd, int dfd, const char *name, unsigned 
 	}
 }
 
-// The lock-free end: `end` runs where the walk stands, and counts if the world is still the same after it.
-static __always_inline int end_lock_free(struct nameidata *nd, walk_end_fn end, void *arg)
+// Does what `end` did lock-free on a dentry count? The world is to be the same after it.
+static __always_inline bool end_counts(const struct vfs_machine *vfs, struct dentry *dentry, unsigned seq,
+				       unsigned m_seq)
+{
+	if (read_seqcount_retry(&dentry->d_seq, seq) || read_seqretry(&vfs->mounts.mount_lock, m_seq))
+		return false;
+	d_mark_used(dentry);
+	return true;
+}
+
+static int end_lock_free(struct nameidata *nd, walk_end_fn end, void *arg)
 {
 	struct dentry *dentry = nd->path.dentry;
 	int err;
 
-	if (unlikely(nd->flags & LOOKUP_DIRECTORY) && !d_can_lookup(dentry))
+	if (nd->flags & LOOKUP_DIRECTORY && !d_can_lookup(dentry))
 		return -ECHILD; // the counted walk says what it is
 	err = end(&nd->path, nd->inode, true, arg);
-	if (unlikely(err == -ECHILD))
-		return err;
-	if (read_seqcount_retry(&dentry->d_seq, nd->seq) ||
-	    read_seqretry(&nd->vfs->mounts.mount_lock, nd->m_seq))
-		return -ECHILD;
-	d_mark_used(dentry);
-	if (unlikely(nd->depth))
-		terminate_walk(nd);
-	else
-		rcu_read_unlock();
-	return err;
+	return end_counts(nd->vfs, dentry, nd->seq, nd->m_seq) ? err : -ECHILD;
 }
 
 static int end_referenced(struct nameidata *nd, walk_end_fn end, void *arg)
@@ -205,29 +183,47 @@ static int end_referenced(struct nameidata *nd, walk_end_fn end, void *arg)
 	return err;
 }
 
-int lookup_then(int dfd, const char *name, unsigned lookup_flags, walk_end_fn end, void *arg)
+static noinline int lookup_then_general(int dfd, const char *name, unsigned lookup_flags, walk_end_fn end,
+					void *arg)
 {
 	struct nameidata nd;
+	int err;
+
+	for (unsigned mode = LOOKUP_RCU;; mode = 0) {
+		nd_set(&nd, dfd, name);
+		err = walk_to_end(&nd, lookup_flags | mode);
+		if (!err) {
+			err = -ECHILD;
+			if ((nd.flags & (LOOKUP_RCU | LOOKUP_IS_SCOPED)) == LOOKUP_RCU)
+				err = end_lock_free(&nd, end, arg);
+			if (err == -ECHILD)
+				err = end_referenced(&nd, end, arg);
+		}
+		terminate_walk(&nd);
+		if (err != -ECHILD || !mode)
+			return err;
+	}
+}
+
+int lookup_then(int dfd, const char *name, unsigned lookup_flags, walk_end_fn end, void *arg)
+{
+	struct fast_walk w;
 	int err = check_name_start(name, lookup_flags);
 
 	if (unlikely(err))
 		return err;
-	for (unsigned mode = LOOKUP_RCU;; mode = 0) {
-		nd_set(&nd, dfd, name);
-		err = walk_to_end(&nd, lookup_flags | mode);
+	err = fast_walk(&w, dfd, name, lookup_flags);
+	if (likely(err <= 0)) {
 		if (likely(!err)) {
-			if (likely((nd.flags & (LOOKUP_RCU | LOOKUP_IS_SCOPED)) == LOOKUP_RCU)) {
-				err = end_lock_free(&nd, end, arg);
-				if (likely(err != -ECHILD))
-					return err;
-			}
-			err = end_referenced(&nd, end, arg);
+			const struct path path = {.mnt = w.mnt, .dentry = w.dentry};
+
+			err = end(&path, w.inode, true, arg);
+			if (unlikely(!end_counts(w.vfs, w.dentry, w.seq, w.m_seq)))
+				err = -ECHILD;
 		}
-		if (likely(nd.flags & LOOKUP_RCU && !nd.depth))
-			rcu_read_unlock();
-		else
-			terminate_walk(&nd);
-		if (err != -ECHILD || !mode)
+		rcu_read_unlock();
+		if (likely(err != -ECHILD))
 			return err;
 	}
+	return lookup_then_general(dfd, name, lookup_flags, end, arg);
 }

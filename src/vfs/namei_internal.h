@@ -78,7 +78,9 @@ int nd_jump_root(struct nameidata *nd) __must_check;
 
 // namei_mount.c: over mount points and up.
 int follow_dots(struct nameidata *nd, int type) __must_check;
-bool __follow_mount_rcu(struct nameidata *nd, struct path *path) __must_check;
+bool follow_mount_rcu(struct nameidata *nd, struct path *path) __must_check;
+bool __follow_mount_rcu(struct mount_machine *mm, unsigned m_seq, struct path *path,
+			unsigned *seq) __must_check;
 int traverse_mounts(struct nameidata *nd, struct path *path) __must_check;
 
 // namei_link.c. *text: what to walk now; NULL: nothing more.

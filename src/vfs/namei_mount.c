@@ -7,31 +7,39 @@
 
 #include <errno.h>
 
-// To the top of what is mounted at path. False: not to be done lock-free.
-bool __follow_mount_rcu(struct nameidata *nd, struct path *path)
+// To the top of what is mounted at path, whose d_seq is *seq. False: not to be done lock-free.
+bool __follow_mount_rcu(struct mount_machine *mm, unsigned m_seq, struct path *path, unsigned *seq)
 {
-	struct mount_machine *mm = &nd->vfs->mounts;
 	struct dentry *dentry = path->dentry;
 	u32 flags = READ_ONCE(dentry->d_flags);
 
-	if (unlikely(nd->flags & LOOKUP_NO_XDEV))
-		return false;
 	while (flags & DCACHE_MOUNTED) {
 		struct mount *mounted = __lookup_mnt(mm, path->mnt, dentry);
 
-		if (read_seqretry(&mm->mount_lock, nd->m_seq))
+		if (read_seqretry(&mm->mount_lock, m_seq))
 			return false;
 		if (!mounted)
 			break; // somewhere else, in another namespace
 		path->mnt = &mounted->mnt;
 		dentry = path->dentry = mounted->mnt.mnt_root;
-		nd->state |= ND_JUMPED;
-		nd->next_seq = read_seqcount_begin(&dentry->d_seq);
+		*seq = read_seqcount_begin(&dentry->d_seq);
 		flags = READ_ONCE(dentry->d_flags);
-		if (read_seqretry(&mm->mount_lock, nd->m_seq))
+		if (read_seqretry(&mm->mount_lock, m_seq))
 			return false;
 	}
 	return !(flags & (DCACHE_NEED_AUTOMOUNT | DCACHE_MANAGE_TRANSIT));
+}
+
+bool follow_mount_rcu(struct nameidata *nd, struct path *path)
+{
+	struct dentry *dentry = path->dentry;
+
+	if (unlikely(nd->flags & LOOKUP_NO_XDEV) ||
+	    !__follow_mount_rcu(&nd->vfs->mounts, nd->m_seq, path, &nd->next_seq))
+		return false;
+	if (path->dentry != dentry)
+		nd->state |= ND_JUMPED;
+	return true;
 }
 
 // The same with references. path->dentry is referenced, path->mnt only when it is not nd->path.mnt. -ENOENT:

@@ -141,7 +141,7 @@ static __always_inline int __handle_mounts(struct nameidata *nd, struct dentry *
 		unsigned seq = nd->next_seq;
 		u32 special = DCACHE_MOUNTED | DCACHE_NEED_AUTOMOUNT | DCACHE_MANAGE_TRANSIT;
 
-		if (likely(!(READ_ONCE(dentry->d_flags) & special)) || likely(__follow_mount_rcu(nd, path)))
+		if (likely(!(READ_ONCE(dentry->d_flags) & special)) || likely(follow_mount_rcu(nd, path)))
 			return 0;
 		*path = (struct path){.mnt = nd->path.mnt, .dentry = dentry};
 		nd->next_seq = seq;
@@ -267,6 +267,35 @@ static __always_inline int next_component(struct nameidata *nd, const char *name
 	return 0;
 }
 
+// As far as the fast walk gets. Returns the name from which on it is to be walked in general; NULL: it came
+// to the last component, which is in nd->last.
+static const char *walk_down_rcu(struct nameidata *nd, const char *name)
+{
+	struct fast_walk w = {.vfs = nd->vfs,
+			      .mnt = nd->path.mnt,
+			      .dentry = nd->path.dentry,
+			      .inode = nd->inode,
+			      .seq = nd->seq,
+			      .m_seq = nd->m_seq,
+			      .name = name};
+	bool at_last = fast_walk_down(&w);
+
+	nd->path = (struct path){.mnt = w.mnt, .dentry = w.dentry};
+	nd->inode = w.inode;
+	nd->seq = w.seq;
+	if (!at_last)
+		return w.name;
+	nd->last = (struct qstr){.hash_len = w.hash_len, .name = w.name};
+	nd->last_words[0] = w.word0;
+	nd->last_words[1] = w.word1;
+	nd->last_type = LAST_NORM;
+	nd->state &= ~ND_JUMPED;
+	nd->dir_uid = READ_ONCE(w.inode->i_uid);
+	nd->dir_mode = READ_ONCE(w.inode->i_mode);
+	nd->flags &= ~LOOKUP_PARENT;
+	return NULL;
+}
+
 // Walks all components but the last, which is left in nd->last; symlinks on the way are followed.
 int link_path_walk(const char *name, struct nameidata *nd)
 {
@@ -281,7 +310,7 @@ int link_path_walk(const char *name, struct nameidata *nd)
 		nd->dir_mode = 0;
 		return 0;
 	}
-	if (nd->flags & LOOKUP_RCU) {
+	if ((nd->flags & (LOOKUP_RCU | LOOKUP_NO_XDEV)) == LOOKUP_RCU) {
 		name = walk_down_rcu(nd, name);
 		if (!name)
 			return 0;

@@ -72,9 +72,9 @@ static int get_mountpoint(struct mount_machine *mm, struct dentry *dentry, struc
 			return err;
 		}
 		mp->m_dentry = dget(dentry);
-		write_seqlock(&mm->mount_lock);
+		lock_mount_tree(mm);
 		hlist_add_head(&mp->m_hash, mp_bucket(mm, dentry));
-		write_sequnlock(&mm->mount_lock);
+		unlock_mount_tree(mm);
 	}
 	mp->m_count++;
 	*out = mp;
@@ -131,9 +131,9 @@ void unlock_mount(struct mount_machine *mm, struct mountpoint *mp, struct dentry
 {
 	struct dentry *gone;
 
-	write_seqlock(&mm->mount_lock);
+	lock_mount_tree(mm);
 	gone = __put_mountpoint(mp);
-	write_sequnlock(&mm->mount_lock);
+	unlock_mount_tree(mm);
 	up_write(&mm->namespace_sem);
 	inode_unlock(d_inode(dentry));
 	dput(gone);
@@ -194,7 +194,7 @@ int graft_tree(struct mount *tree, struct mount *parent, struct mountpoint *mp)
 		return -ENOTDIR;
 	if (n > mm->mount_max || ns->nr_mounts > mm->mount_max - n)
 		return -ENOSPC;
-	write_seqlock(&mm->mount_lock);
+	lock_mount_tree(mm);
 	mnt_set_mountpoint(tree, parent, mp);
 	hash_mount(mm, tree);
 	for (struct mount *p = tree; p; p = next_mnt(p, tree)) {
@@ -202,7 +202,7 @@ int graft_tree(struct mount *tree, struct mount *parent, struct mountpoint *mp)
 		smp_store_release(&p->mnt_ns, ns);
 	}
 	ns->nr_mounts += n;
-	write_sequnlock(&mm->mount_lock);
+	unlock_mount_tree(mm);
 	return 0;
 }
 
@@ -266,9 +266,9 @@ void discard_tree(struct mount *tree)
 	LIST_HEAD(gone);
 
 	down_write(&mm->namespace_sem);
-	write_seqlock(&mm->mount_lock);
+	lock_mount_tree(mm);
 	umount_tree(tree, false, &gone);
-	write_sequnlock(&mm->mount_lock);
+	unlock_mount_tree(mm);
 	up_write(&mm->namespace_sem);
 	put_gone(machine, &gone);
 }
@@ -287,11 +287,11 @@ static int attach_copy(struct mount *copy, struct mount *parent, struct dentry *
 
 	if (err)
 		return err;
-	write_seqlock(&mm->mount_lock);
+	lock_mount_tree(mm);
 	mnt_set_mountpoint(copy, parent, mp);
 	hash_mount(mm, copy);
 	mp->m_count--; // mnt_set_mountpoint has counted
-	write_sequnlock(&mm->mount_lock);
+	unlock_mount_tree(mm);
 	return 0;
 }
 
@@ -356,14 +356,14 @@ static void ns_adopt_tree(struct mnt_namespace *ns, struct mount *tree)
 {
 	struct mount_machine *mm = &ns->machine->vfs->mounts;
 
-	write_seqlock(&mm->mount_lock);
+	lock_mount_tree(mm);
 	ns->root = tree;
 	for (struct mount *p = tree; p; p = next_mnt(p, tree)) {
 		list_add_tail(&p->mnt_list, &ns->list);
 		smp_store_release(&p->mnt_ns, ns);
 		ns->nr_mounts++;
 	}
-	write_sequnlock(&mm->mount_lock);
+	unlock_mount_tree(mm);
 }
 
 // Moves a path to the same place in the copy.
@@ -434,9 +434,9 @@ void put_mnt_ns(struct mnt_namespace *ns)
 		return;
 	mm = &ns->machine->vfs->mounts;
 	down_write(&mm->namespace_sem);
-	write_seqlock(&mm->mount_lock);
+	lock_mount_tree(mm);
 	umount_tree(ns->root, false, &gone);
-	write_sequnlock(&mm->mount_lock);
+	unlock_mount_tree(mm);
 	up_write(&mm->namespace_sem);
 	put_gone(ns->machine, &gone);
 	kfree(ns);
@@ -533,7 +533,7 @@ int do_umount_mnt(struct mount *mnt, int flags)
 	LIST_HEAD(gone);
 
 	down_write(&mm->namespace_sem);
-	write_seqlock(&mm->mount_lock);
+	lock_mount_tree(mm);
 	if (!check_mnt(mnt) || !mnt_has_parent(mnt)) {
 		err = -EINVAL;
 	} else if (flags & MNT_DETACH) {
@@ -543,7 +543,7 @@ int do_umount_mnt(struct mount *mnt, int flags)
 		umount_tree(mnt, true, &gone);
 		err = 0;
 	}
-	write_sequnlock(&mm->mount_lock);
+	unlock_mount_tree(mm);
 	up_write(&mm->namespace_sem);
 	put_gone(machine, &gone);
 	return err;

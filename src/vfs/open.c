@@ -229,7 +229,8 @@ static int do_dentry_open(struct file *file, struct inode *inode)
 // The file takes over the references of *path, also on failure (fput gives them back).
 static int open_over(struct file *file, const struct path *path)
 {
-	file->f_path = *path;
+	WRITE_ONCE(file->f_path.mnt, path->mnt);
+	WRITE_ONCE(file->f_path.dentry, path->dentry);
 	return do_dentry_open(file, d_inode(path->dentry));
 }
 

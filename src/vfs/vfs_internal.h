@@ -28,6 +28,8 @@ struct in_lookup_bucket {
 struct dcache {
 	struct hash_bucket *hash;
 	unsigned hash_shift; // 32 - log2(buckets)
+	struct way *ways;    // dcache_ways.h
+	u64 moves;           // directories that left their place, changes of the mount tree
 	unsigned long hash_size;
 	seqlock_t rename_lock; // a dentry's place in the tree changes
 	struct pool *pool;
