@@ -131,7 +131,8 @@ static void fill_statx(struct statx *stx, const struct getattr_end *g)
 		.stx_ino = stat->ino,
 		.stx_size = stat->size,
 		.stx_blocks = stat->blocks,
-		.stx_attributes_mask = stat->attributes_mask | STATX_ATTR_MOUNT_ROOT,
+		.stx_attributes_mask = stat->attributes_mask | STATX_ATTR_MOUNT_ROOT | STATX_ATTR_AUTOMOUNT |
+				       STATX_ATTR_DAX, // known, never set
 		.stx_atime = statx_time(&stat->atime),
 		.stx_btime = stat->result_mask & STATX_BTIME ? statx_time(&stat->btime)
 							     : (struct statx_timestamp){0},

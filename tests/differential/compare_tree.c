@@ -62,6 +62,7 @@ static bool compare_statx(const char *path, int flags, struct statx *out)
 	FIELD(stx_mask);
 	FIELD(stx_blksize);
 	FIELD(stx_attributes);
+	FIELD(stx_attributes_mask);
 	FIELD(stx_nlink);
 	FIELD(stx_uid);
 	FIELD(stx_gid);
