@@ -222,8 +222,6 @@ static void compare_extent_requests(const char *path, const long fd[2])
 			same("fiemap, flags", path, f[0].fm_flags, f[1].fm_flags);
 		}
 	}
-	EACH r[s] = sides[s]->fadvise((int)fd[s], 0, 0, POSIX_FADV_WILLNEED);
-	same("fadvise", path, r[0], r[1]);
 	EACH r[s] = sides[s]->fcntl((int)fd[s], F_SETFL, O_ASYNC);
 	same("F_SETFL O_ASYNC", path, r[0], r[1]);
 	EACH r[s] = sides[s]->fcntl((int)fd[s], F_GETFL, 0);
@@ -325,6 +323,9 @@ static void compare_directory(const char *path)
 	}
 	compare_extent_requests(path, fd);
 	compare_ioctls(path, fd);
+	/* Not of a file: what ends later in the ring counts as a signal, which cuts the kernel's listings. */
+	EACH r[s] = sides[s]->fadvise((int)fd[s], 0, 0, POSIX_FADV_WILLNEED);
+	same("fadvise", path, r[0], r[1]);
 	for (unsigned i = 0; sizes[i]; i++) {
 		int rounds = 0;
 
