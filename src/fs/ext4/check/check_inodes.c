@@ -9,6 +9,10 @@
 
 #define RUN_BYTES (256u << 10) /* of inode table read at a time */
 
+#define BAD_BLOCKS_INO  1
+#define USER_QUOTA_INO  3
+#define GROUP_QUOTA_INO 4
+
 static u8 kind_of(u16 mode)
 {
 	switch (mode & S_IFMT) {
@@ -31,40 +35,84 @@ static u8 kind_of(u16 mode)
 	}
 }
 
+/* Reserved numbers that are no files on this volume; bad blocks are a list of their own kind. */
+static bool is_idle(const struct check *c, u32 ino)
+{
+	if (ino == EXT4_JOURNAL_INO)
+		return !ext4_has_compat(c->sbi, EXT4_FEATURE_COMPAT_HAS_JOURNAL);
+	if (ino == USER_QUOTA_INO || ino == GROUP_QUOTA_INO)
+		return !check_is_special(c, ino);
+	return ino == BAD_BLOCKS_INO;
+}
+
 static void take_raw(struct check *c, struct check_inode *ci, u32 ino, const u8 *bytes)
 {
 	const struct ext4_sb_info *sbi = c->sbi;
-	u32 room = sbi->inode_size - EXT4_GOOD_OLD_INODE_SIZE;
 
 	*ci = (struct check_inode){.ino = ino, .bytes = bytes, .dir = ~0u, .last_cluster = ~0ull};
 	memcpy(&ci->raw, bytes, min_t(size_t, sbi->inode_size, sizeof(ci->raw)));
 	ci->mode = le16_to_cpu(ci->raw.i_mode);
 	ci->flags = le32_to_cpu(ci->raw.i_flags);
-	ci->size = le32_to_cpu(ci->raw.i_size_lo);
-	if (S_ISREG(ci->mode) || ext4_has_incompat(sbi, EXT4_FEATURE_INCOMPAT_LARGEDIR))
-		ci->size |= (u64)le32_to_cpu(ci->raw.i_size_high) << 32;
+	ci->size = le32_to_cpu(ci->raw.i_size_lo) | (u64)le32_to_cpu(ci->raw.i_size_high) << 32;
+	ci->acl = le32_to_cpu(ci->raw.i_file_acl_lo);
+	if (ext4_has_incompat(sbi, EXT4_FEATURE_INCOMPAT_64BIT))
+		ci->acl |= (u64)le16_to_cpu(ci->raw.i_file_acl_high) << 32;
 	ci->csum_seed = ext4_inode_csum_seed(sbi, ino, le32_to_cpu(ci->raw.i_generation));
-	if (room)
-		ci->extra_isize = le16_to_cpu(ci->raw.i_extra_isize);
-	if (ci->extra_isize > room || ci->extra_isize & 3) {
-		check_problem(c, "inode-extra-size", ino, 0, "extra size of %u bytes in an inode of %u",
-			      ci->extra_isize, sbi->inode_size);
-		ci->extra_isize = 0;
-	}
+	ci->reserved = ino < sbi->first_ino && ino != EXT4_ROOT_INO;
+	ci->idle = is_idle(c, ino);
+	ci->named = !ci->reserved && !(ci->flags & EXT4_EA_INODE_FL) && !check_is_special(c, ino);
 }
 
+static bool is_zero(const u8 *bytes, size_t n)
+{
+	return !bytes[0] && !memcmp(bytes, bytes + 1, n - 1);
+}
+
+/* An inode that was never written is all zero and has no checksum. */
 static void check_checksum(struct check *c, const struct check_inode *ci)
 {
 	u32 stored = le16_to_cpu(ci->raw.i_checksum_lo), crc;
+	u16 extra_isize = le16_to_cpu(ci->raw.i_extra_isize);
 
 	if (!c->sbi->has_csum)
 		return;
-	if (ci->extra_isize >= 4)
+	if (extra_isize >= 4)
 		stored |= (u32)le16_to_cpu(ci->raw.i_checksum_hi) << 16;
-	crc = ext4_inode_checksum(c->sbi, ci->csum_seed, ci->bytes, ci->extra_isize);
-	if (crc != stored)
+	crc = ext4_inode_checksum(c->sbi, ci->csum_seed, ci->bytes, extra_isize);
+	if (crc != stored && !is_zero(ci->bytes, c->sbi->inode_size))
 		check_problem(c, "inode-checksum", ci->ino, 0, "checksum is %#010x, computed %#010x", stored,
 			      crc);
+}
+
+static void take_extra_size(struct check *c, struct check_inode *ci)
+{
+	u32 room = c->sbi->inode_size - EXT4_GOOD_OLD_INODE_SIZE;
+
+	ci->extra_isize = le16_to_cpu(ci->raw.i_extra_isize);
+	if (ci->extra_isize <= room && !(ci->extra_isize & 3))
+		return;
+	if (!ci->reserved)
+		check_problem(c, "inode-extra-size", ci->ino, 0, "extra size of %u bytes in an inode of %u",
+			      ci->extra_isize, c->sbi->inode_size);
+	ci->extra_isize = 0;
+}
+
+/* The list of orphans goes through the field of the time of deletion: a small number there is left of one. */
+static void check_orphan_rest(struct check *c, const struct check_inode *ci)
+{
+	u32 dtime = le32_to_cpu(ci->raw.i_dtime);
+
+	if (dtime && dtime < c->inodes_count)
+		check_problem(c, "inode-orphan", ci->ino, 0,
+			      "its time of deletion is an inode number (%u), but it is no orphan", dtime);
+}
+
+static void check_free_inode(struct check *c, const struct check_inode *ci)
+{
+	check_checksum(c, ci);
+	check_orphan_rest(c, ci);
+	if (ci->mode && !le32_to_cpu(ci->raw.i_dtime))
+		check_problem(c, "free-dtime", ci->ino, 0, "has no link, but no time of deletion either");
 }
 
 static int add_dir(struct check *c, struct check_inode *ci)
@@ -80,38 +128,60 @@ static int add_dir(struct check *c, struct check_inode *ci)
 	return check_array_add(c, &c->dirs, &dir, sizeof(dir));
 }
 
-static bool has_blocks(const struct check *c, const struct check_inode *ci)
+static int check_content(struct check *c, struct check_inode *ci)
 {
-	if (ci->flags & EXT4_INLINE_DATA_FL)
-		return false;
-	if (S_ISLNK(ci->mode))
-		return ci->flags & EXT4_EXTENTS_FL || ci->size >= sizeof(ci->raw.i_block);
-	return S_ISREG(ci->mode) || S_ISDIR(ci->mode);
+	bool link = S_ISLNK(ci->mode);
+	int err = 0;
+
+	if (ci->flags & EXT4_INLINE_DATA_FL && ext4_has_incompat(c->sbi, EXT4_FEATURE_INCOMPAT_INLINE_DATA))
+		return 0;
+	if (S_ISREG(ci->mode) || (!ci->reserved && S_ISDIR(ci->mode)) ||
+	    (link && !check_symlink_is_fast(c, ci)))
+		err = check_inode_blocks(c, ci);
+	if (!err && link)
+		err = check_symlink(c, ci);
+	return err;
+}
+
+static int check_used_inode(struct check *c, struct check_inode *ci)
+{
+	bool claimed = false;
+	int err = 0;
+
+	take_extra_size(c, ci);
+	check_checksum(c, ci);
+	c->kinds[ci->ino - 1] = ci->reserved && S_ISDIR(ci->mode) ? 0 : kind_of(ci->mode);
+	c->links_stored[ci->ino - 1] = le16_to_cpu(ci->raw.i_links_count);
+	if (ci->ino < c->sbi->first_ino)
+		err = check_special(c, ci, &claimed);
+	check_dir_flags(c, ci);
+	if (err || ci->idle)
+		return err;
+	if (S_ISDIR(ci->mode) && !ci->reserved)
+		err = add_dir(c, ci);
+	if (!err)
+		err = check_inode_xattrs(c, ci);
+	check_inode_flags(c, ci);
+	check_inode_fields(c, ci);
+	if (!err && !claimed)
+		err = check_content(c, ci);
+	check_inode_sums(c, ci);
+	return err;
 }
 
 static int check_inode(struct check *c, u32 ino, const u8 *bytes)
 {
 	struct check_inode ci;
-	bool claimed = false;
-	int err = 0;
 
-	if (!get_unaligned_le16(bytes + offsetof(struct ext4_inode, i_links_count)) &&
-	    ino >= c->sbi->first_ino && !check_is_orphan(c, ino))
-		return 0;
 	take_raw(c, &ci, ino, bytes);
-	check_checksum(c, &ci);
+	if (ci.reserved)
+		check_orphan_rest(c, &ci);
+	if (!le16_to_cpu(ci.raw.i_links_count) && !ci.reserved && !check_is_orphan(c, ino)) {
+		check_free_inode(c, &ci);
+		return 0;
+	}
 	__set_bit(ino - 1, c->used_inodes);
-	c->kinds[ino - 1] = kind_of(ci.mode);
-	c->links_stored[ino - 1] = le16_to_cpu(ci.raw.i_links_count);
-	if (ino < c->sbi->first_ino)
-		err = check_special(c, &ci, &claimed);
-	if (!err && S_ISDIR(ci.mode))
-		err = add_dir(c, &ci);
-	if (!err)
-		err = check_inode_xattrs(c, &ci);
-	if (!err && !claimed && has_blocks(c, &ci))
-		err = check_inode_blocks(c, &ci);
-	return err;
+	return check_used_inode(c, &ci);
 }
 
 /* How many inodes of the group may be in use; the others were never written. */

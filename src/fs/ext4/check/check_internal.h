@@ -139,10 +139,18 @@ struct check_inode {
 	u32 extra_isize;       /* verified; 0 in small inodes */
 	u32 flags, csum_seed;
 	u16 mode;
-	u64 size;
+	bool reserved;    /* a number below the first ordinary one, but not the root */
+	bool named;       /* names lead to it: neither reserved nor a quota, orphan or attribute's file */
+	bool idle;        /* a reserved number that is no file on this volume */
+	bool bad_map;     /* blocks could not all be counted, as was told */
+	bool has_crypt;   /* has the attribute that tells how it is encrypted */
+	u64 size;         /* all 64 bits */
+	u64 acl;          /* attribute block, 0: none */
 	u64 clusters;     /* that were claimed so far: data, trees, attributes */
 	u64 last_cluster; /* for check_claim */
 	u64 end_lblk;     /* behind the last block that is mapped */
+	u64 end_written;  /* the same, of blocks that hold data */
+	u64 first_pblk;   /* of lblk 0, 0: none */
 	u32 dir;          /* index in c->dirs, ~0: no directory */
 };
 
@@ -158,10 +166,24 @@ int check_links(struct check *c) __must_check;
 int check_bitmaps(struct check *c) __must_check;
 
 /* Parts of the inode pass. */
+/* check_fields.c: what the fields of an inode tell without its blocks, and then beside its blocks. */
+void check_dir_flags(struct check *c, const struct check_inode *ci);
+void check_inode_flags(struct check *c, const struct check_inode *ci);
+void check_inode_fields(struct check *c, const struct check_inode *ci);
+void check_inode_sums(struct check *c, const struct check_inode *ci);
+/* check_symlink.c: what a symlink says; after its blocks. */
+bool check_symlink_is_fast(const struct check *c, const struct check_inode *ci);
+int check_symlink(struct check *c, const struct check_inode *ci) __must_check;
+/* check_extents.c */
+int check_extents(struct check *c, struct check_inode *ci) __must_check;
 /* check_special.c: a reserved inode number. *claimed: its blocks are dealt with. */
 int check_special(struct check *c, struct check_inode *ci, bool *claimed) __must_check;
 /* check_blocks.c: the block map or extent tree; adds the blocks of directories to c->dir_blocks. */
 int check_inode_blocks(struct check *c, struct check_inode *ci) __must_check;
+/* Takes a run of a map: of the map itself, or of what it maps. */
+bool check_take_run(struct check *c, struct check_inode *ci, u64 pblk, u64 count);
+int check_take_data(struct check *c, struct check_inode *ci, u64 lblk, u64 pblk, u64 count,
+		    bool written) __must_check;
 int check_dir_block_add(struct check *c, struct check_inode *ci, u64 lblk, u64 pblk, u64 count) __must_check;
 /* check_xattr.c: attributes in the inode and its attribute block. */
 int check_inode_xattrs(struct check *c, struct check_inode *ci) __must_check;

@@ -99,7 +99,7 @@ static int check_resize(struct check *c, struct check_inode *ci)
 static void check_bad_blocks(struct check *c, const struct check_inode *ci)
 {
 	if (ci->mode || le16_to_cpu(ci->raw.i_links_count) || le16_to_cpu(ci->raw.i_uid) ||
-	    le16_to_cpu(ci->raw.i_gid) || ci->flags & EXT4_INLINE_DATA_FL)
+	    le16_to_cpu(ci->raw.i_gid) || ci->acl || ci->flags & EXT4_INLINE_DATA_FL)
 		check_problem(c, "bad-blocks-inode", ci->ino, 0, "the list of bad blocks looks like a file");
 }
 
@@ -131,7 +131,9 @@ int check_special(struct check *c, struct check_inode *ci, bool *claimed)
 				      ci->mode);
 		return 0;
 	case EXT4_BOOT_LOADER_INO:
-		return 0;
+		if (!S_ISDIR(ci->mode))
+			return 0;
+		break;
 	case EXT4_RESIZE_INO:
 		*claimed = true;
 		if (ci->mode && !S_ISREG(ci->mode))

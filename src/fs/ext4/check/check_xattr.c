@@ -50,15 +50,15 @@ static int add_block(struct check *c, struct check_inode *ci, u64 pblk)
 
 int check_inode_xattrs(struct check *c, struct check_inode *ci)
 {
-	u64 pblk = le32_to_cpu(ci->raw.i_file_acl_lo);
+	u64 pblk = ci->acl;
 	struct xattr_block *b;
 
-	if (ext4_has_incompat(c->sbi, EXT4_FEATURE_INCOMPAT_64BIT))
-		pblk |= (u64)le16_to_cpu(ci->raw.i_file_acl_high) << 32;
 	if (!pblk)
 		return 0;
 	if (!check_pblk_valid(c, pblk, 1)) {
-		check_problem(c, "xattr-place", ci->ino, pblk, "attribute block is not in the volume");
+		if (ci->named || pblk <= c->sbi->first_data_block)
+			check_problem(c, "xattr-place", ci->ino, pblk,
+				      "attribute block is not in the volume");
 		return 0;
 	}
 	ci->clusters++;
