@@ -1,9 +1,7 @@
 // The last component of open: found, or made when O_CREAT asks for it, once for all who open the name at the
 // same time.
 
-#include "vfs/namei_internal.h"
-
-#include "vfs/fs.h"
+#include "vfs/namei_fast.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -205,11 +203,48 @@ static int open_tmpfile(struct nameidata *nd, const struct open_flags *op, unsig
 	return err ?: -EOPNOTSUPP;
 }
 
+// What is in the cache and is only to be opened. 1: to be done in general.
+static int open_fast(int dfd, const char *name, const struct open_flags *op, struct open_path *out)
+{
+	struct fast_walk w;
+	struct path path;
+	bool taken;
+	int err;
+
+	if (unlikely(op->open_flag & (O_CREAT | O_TMPFILE_BIT)))
+		return 1;
+	err = fast_walk(&w, dfd, name, op->lookup_flags);
+	if (unlikely(err)) {
+		if (err < 0)
+			rcu_read_unlock();
+		return err;
+	}
+	path = (struct path){.mnt = w.mnt, .dentry = w.dentry};
+	taken = __legitimize_path(&path, w.seq, w.m_seq);
+	rcu_read_unlock();
+	if (unlikely(!taken)) {
+		path_put(&path);
+		return 1;
+	}
+	if (unlikely(op->lookup_flags & LOOKUP_DIRECTORY) && !d_can_lookup(path.dentry)) {
+		path_put(&path);
+		return -ENOTDIR;
+	}
+	*out = (struct open_path){.path = path, .inode = w.inode};
+	return 0;
+}
+
 int open_path_lookup(int dfd, const char *name, const struct open_flags *op, struct open_path *out)
 {
 	struct nameidata nd;
-	int err = check_name(name, op->lookup_flags);
+	int err;
 
+	if (likely(name)) {
+		err = open_fast(dfd, name, op, out);
+		if (likely(err <= 0))
+			return err;
+	}
+	err = check_name(name, op->lookup_flags);
 	if (unlikely(err))
 		return err;
 	for (unsigned mode = LOOKUP_RCU;; mode = 0) {
