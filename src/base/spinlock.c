@@ -11,6 +11,16 @@
 /* Long enough for a short section on another core, short against a sleep and a wake-up (some microseconds).
  */
 #define SPIN_ROUNDS 200
+/* See base/spinlock.h. */
+#define SLEEP_MOST_NS (1 * NSEC_PER_MSEC)
+
+static s64 sleep_end(void)
+{
+	struct timespec now;
+
+	clock_gettime(CLOCK_MONOTONIC, &now);
+	return now.tv_sec * NSEC_PER_SEC + now.tv_nsec + SLEEP_MOST_NS;
+}
 
 void spin_lock_slow(spinlock_t *lock)
 {
@@ -28,12 +38,13 @@ void spin_lock_slow(spinlock_t *lock)
 		cpu_relax();
 	}
 	while (xchg_acquire(&lock->word, 2u) != 0)
-		futex_wait(&lock->word, 2, KTIME_MAX);
+		futex_wait(&lock->word, 2, sleep_end());
 }
 
 void spin_unlock_slow(spinlock_t *lock)
 {
-	futex_wake(&lock->word, 1);
+	if (xchg_release(&lock->word, 0u) == 2)
+		futex_wake(&lock->word, 1);
 }
 
 void seqcount_wait(const seqcount_t *s)
