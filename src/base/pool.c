@@ -318,6 +318,11 @@ size_t pool_in_use(const struct pool *pool)
 	return sum < 0 ? 0 : (size_t)sum;
 }
 
+size_t pool_capacity(const struct pool *pool)
+{
+	return (size_t)READ_ONCE(pool->nr_slabs) * pool->per_slab;
+}
+
 size_t pool_bytes(const struct pool *pool)
 {
 	return READ_ONCE(pool->nr_slabs) * SLAB_BYTES;

@@ -40,6 +40,7 @@ void pool_free(struct pool *pool, void *object);
 size_t pool_shrink(struct pool *pool);
 /* For reports: objects in use (a snapshot), and bytes of slabs. */
 size_t pool_in_use(const struct pool *pool);
+size_t pool_capacity(const struct pool *pool); /* never less than that, and cheap */
 size_t pool_bytes(const struct pool *pool);
 
 #endif

@@ -2,9 +2,8 @@
 //
 // A file belongs to the descriptors and calls that hold its count; the last fput releases what it holds (its
 // path, which is a dentry and a mount) and gives the memory back at once. The memory stays a struct file
-// until a grace period is over, so lock-free lookups may look at freed ones: f_count is 0 there. The count of
-// open files is kept in shards that spill in batches, so that opening and closing writes no line that other
-// threads write.
+// until a grace period is over, so lock-free lookups may look at freed ones: f_count is 0 there. The pool's
+// count of objects is the number of open files.
 #include "base/alloc.h"
 #include "vfs/cred.h"
 #include "vfs/dcache.h"
@@ -16,7 +15,6 @@
 
 #include <errno.h>
 
-#define NR_FILES_BATCH 32
 #define FILE_MAX_LEAST 8192
 
 struct files_machine *files_of(struct shale *machine)
@@ -26,25 +24,12 @@ struct files_machine *files_of(struct shale *machine)
 
 s64 nr_open_files(struct shale *machine)
 {
-	struct files_machine *fm = files_of(machine);
-
-	return READ_ONCE(fm->nr_files) + sharded_counter_sum(&fm->nr_files_rest);
-}
-
-static void nr_files_add(struct files_machine *fm, s64 n)
-{
-	s64 *rest = &fm->nr_files_rest.shard[current->shard].value;
-	s64 now = __atomic_add_fetch(rest, n, __ATOMIC_RELAXED);
-
-	if (unlikely(now >= NR_FILES_BATCH || now <= -NR_FILES_BATCH)) {
-		__atomic_fetch_sub(rest, now, __ATOMIC_RELAXED);
-		__atomic_fetch_add(&fm->nr_files, now, __ATOMIC_RELAXED);
-	}
+	return (s64)pool_in_use(files_of(machine)->file_pool);
 }
 
 static bool nr_files_exceeded(struct shale *machine, struct files_machine *fm)
 {
-	if (likely(READ_ONCE(fm->nr_files) + NR_FILES_BATCH * SHARDS < fm->file_max))
+	if (likely((s64)pool_capacity(fm->file_pool) < fm->file_max))
 		return false;
 	return nr_open_files(machine) >= fm->file_max && !cred_has_cap(current_cred(), SHALE_CAP_SYS_ADMIN);
 }
@@ -76,7 +61,6 @@ int files_init(struct shale *machine)
 	fm->file_max = (s64)(machine->options.memory_limit / 10 / 1024);
 	if (fm->file_max < FILE_MAX_LEAST)
 		fm->file_max = FILE_MAX_LEAST;
-	sharded_counter_init(&fm->nr_files_rest, 0);
 	spin_lock_init(&fm->tasks_lock);
 	INIT_LIST_HEAD(&fm->tasks);
 	machine->vfs->files = fm;
@@ -107,7 +91,6 @@ int alloc_empty_file(struct task *task, unsigned flags, struct file **out)
 	file = pool_alloc(fm->file_pool);
 	if (unlikely(!file))
 		return -ENOMEM;
-	nr_files_add(fm, 1);
 	WRITE_ONCE(file->f_gen, file->f_gen + 1);
 	smp_wmb();
 	WRITE_ONCE(file->f_mode, 0);
@@ -140,12 +123,9 @@ struct file *get_file(struct file *file)
 
 static void file_free(struct file *file)
 {
-	struct files_machine *fm = files_of(file->f_machine);
-
 	if (unlikely(file->f_mode & FMODE_OWN_CRED))
 		put_cred(file->f_cred);
-	nr_files_add(fm, -1);
-	pool_free(fm->file_pool, file);
+	pool_free(files_of(file->f_machine)->file_pool, file);
 }
 
 static noinline void file_release_slow(struct file *file)

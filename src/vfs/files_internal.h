@@ -6,7 +6,6 @@
 // finds one takes a reference unless the count is 0, then looks whether the table still holds it.
 #pragma once
 
-#include "base/counter.h"
 #include "base/machine.h"
 #include "base/pool.h"
 #include "vfs/file.h"
@@ -19,10 +18,7 @@
 
 struct files_machine {
 	struct pool *file_pool;
-	// Open files, as a count in batches and the shards' rests: near the limit the exact sum decides.
-	s64 file_max;
-	s64 nr_files __aligned_cacheline;
-	struct sharded_counter nr_files_rest;
+	s64 file_max; // open files, at most
 	spinlock_t tasks_lock;
 	struct list_head tasks;
 	int last_pid;
