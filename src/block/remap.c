@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * See remap.h. The table is a hash with open addressing: 16 bytes an entry, at most two thirds full. Blocks
- * that follow each other stand in the same lines of it, since a read of many blocks looks up each of them.
- * Its key is random, so that no volume is slow on purpose.
+ * See remap.h. The table is a hash with open addressing: 16 bytes an entry, at most three quarters full.
+ * Blocks that follow each other stand in the same lines of it, since a read of many blocks looks up each of
+ * them. Its key is random, so that no volume is slow on purpose.
  *
  * A bio is cut where the source changes: the parts before the last are split off and chained to it, each is
  * sent to the lower device at its true place, or filled from memory. Nothing is counted or queued here, and
@@ -16,9 +16,9 @@
 #include <stdio.h>
 #include <string.h>
 
-#define REMAP_FREE     (~0ull) /* no block has this number */
-#define REMAP_MIN_BITS 9u      /* of the table's size at first */
-#define REMAP_GROUP    8u      /* blocks that stand together */
+#define REMAP_FREE  (~0ull) /* no block has this number */
+#define REMAP_MIN   512u    /* places of the table at first */
+#define REMAP_GROUP 8u      /* blocks that stand together */
 
 struct remap_entry {
 	u64 block;
@@ -32,7 +32,7 @@ struct blk_remap {
 	unsigned block_size, block_bits;
 	u64 nr_blocks; /* of lower */
 	struct remap_entry *table;
-	unsigned table_bits;
+	u64 nr_places; /* a multiple of REMAP_GROUP */
 	u64 nr_entries, nr_copies;
 	u64 key; /* odd */
 	u64 bytes, max_bytes;
@@ -52,12 +52,11 @@ static void *source_copy(u64 source)
 /* Where the block stands, or the free place where it would. */
 static struct remap_entry *remap_slot(const struct blk_remap *remap, u64 block)
 {
-	u64 mask = (1ull << remap->table_bits) - 1;
-	u64 hash = block / REMAP_GROUP * remap->key >> (64 - remap->table_bits);
-	u64 at = (hash & ~(u64)(REMAP_GROUP - 1)) | block % REMAP_GROUP;
+	u64 hash = block / REMAP_GROUP * remap->key >> 32;
+	u64 at = (hash * (remap->nr_places / REMAP_GROUP) >> 32) * REMAP_GROUP + block % REMAP_GROUP;
 
 	while (remap->table[at].block != block && remap->table[at].block != REMAP_FREE)
-		at = (at + 1) & mask;
+		at = at + 1 < remap->nr_places ? at + 1 : 0;
 	return &remap->table[at];
 }
 
@@ -84,41 +83,38 @@ static void remap_uncharge(struct blk_remap *remap, u64 bytes)
 	machine_uncharge(remap->machine, (long)bytes);
 }
 
-static int table_alloc(struct blk_remap *remap, unsigned bits, struct remap_entry **out)
-{
-	size_t bytes = sizeof(struct remap_entry) << bits;
-	struct remap_entry *table;
-	int err = remap_charge(remap, bytes);
-
-	if (err)
-		return err;
-	table = kvmalloc(remap->machine, bytes);
-	if (!table) {
-		remap_uncharge(remap, bytes);
-		return -ENOMEM;
-	}
-	for (size_t i = 0; i < (size_t)1 << bits; i++)
-		table[i].block = REMAP_FREE;
-	*out = table;
-	return 0;
-}
-
-static int table_grow(struct blk_remap *remap)
+/* Moves the entries to a table of `nr` places, a multiple of REMAP_GROUP. */
+static int table_resize(struct blk_remap *remap, u64 nr)
 {
 	struct remap_entry *old = remap->table, *table;
-	size_t nr_old = (size_t)1 << remap->table_bits;
-	int err = table_alloc(remap, remap->table_bits + 1, &table);
+	u64 nr_old = remap->nr_places;
+	int err;
 
+	if (nr > SIZE_MAX / sizeof(*table) || nr / REMAP_GROUP > UINT32_MAX)
+		return -ENOMEM;
+	err = remap_charge(remap, nr * sizeof(*table));
 	if (err)
 		return err;
+	table = kvmalloc(remap->machine, nr * sizeof(*table));
+	if (!table) {
+		remap_uncharge(remap, nr * sizeof(*table));
+		return -ENOMEM;
+	}
+	for (u64 i = 0; i < nr; i++)
+		table[i].block = REMAP_FREE;
 	remap->table = table;
-	remap->table_bits++;
-	for (size_t i = 0; i < nr_old; i++)
+	remap->nr_places = nr;
+	for (u64 i = 0; i < nr_old; i++)
 		if (old[i].block != REMAP_FREE)
 			*remap_slot(remap, old[i].block) = old[i];
 	kvfree(old);
-	remap_uncharge(remap, sizeof(*old) * nr_old);
+	remap_uncharge(remap, nr_old * sizeof(*old));
 	return 0;
+}
+
+static bool table_has_room(const struct blk_remap *remap, u64 nr)
+{
+	return nr <= remap->nr_places / 4 * 3;
 }
 
 static void remap_free_copy(struct blk_remap *remap, u64 source)
@@ -138,8 +134,8 @@ static int remap_set(struct blk_remap *remap, u64 block, u64 source)
 		e->source = source;
 		return 0;
 	}
-	if (remap->nr_entries >= (2ull << remap->table_bits) / 3) {
-		int err = table_grow(remap);
+	if (!table_has_room(remap, remap->nr_entries + 1)) {
+		int err = table_resize(remap, remap->nr_places * 2);
 
 		if (err)
 			return err;
@@ -168,14 +164,20 @@ int blk_remap_create(struct block_device *lower, unsigned block_size, struct blk
 	remap->nr_blocks = bdev_nr_bytes(lower) >> remap->block_bits;
 	remap->key = prandom_u64(machine) | 1;
 	remap->max_bytes = machine->options.memory_limit / 2;
-	remap->table_bits = REMAP_MIN_BITS;
-	err = table_alloc(remap, remap->table_bits, &remap->table);
+	err = table_resize(remap, REMAP_MIN);
 	if (err) {
 		kfree(remap);
 		return err;
 	}
 	*out = remap;
 	return 0;
+}
+
+int blk_remap_reserve(struct blk_remap *remap, u64 nr)
+{
+	u64 all = remap->nr_entries + min(nr, remap->nr_blocks);
+
+	return table_has_room(remap, all) ? 0 : table_resize(remap, round_up(all / 3 * 4 + 4, REMAP_GROUP));
 }
 
 int blk_remap_add(struct blk_remap *remap, u64 block, u64 elsewhere)
@@ -363,7 +365,7 @@ void blk_remap_destroy(struct blk_remap *remap)
 		del_gendisk(remap->disk);
 		put_disk(remap->disk);
 	}
-	for (size_t i = 0; remap->nr_copies; i++)
+	for (u64 i = 0; remap->nr_copies; i++)
 		if (remap->table[i].block != REMAP_FREE && source_is_copy(remap->table[i].source))
 			remap_free_copy(remap, remap->table[i].source);
 	kvfree(remap->table);

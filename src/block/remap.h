@@ -19,6 +19,8 @@ struct blk_remap;
  * power of two from lower's logical block up to 64 KiB: -EINVAL.
  */
 int blk_remap_create(struct block_device *lower, unsigned block_size, struct blk_remap **out) __must_check;
+/* Makes room for `nr` more blocks at once: 22 bytes each, where growing takes up to 64. -ENOMEM, as below. */
+int blk_remap_reserve(struct blk_remap *remap, u64 nr) __must_check;
 /*
  * `block` shows what `elsewhere`, a block of lower, holds; the last addition counts. -EINVAL: one of them
  * lies behind the end of lower. -ENOMEM also when the table and the copies would take more than half of the

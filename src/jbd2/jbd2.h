@@ -49,6 +49,8 @@ bool jbd2_needs_recovery(const struct jbd2_journal *journal); /* the log is not 
 int jbd2_errno(const struct jbd2_journal *journal);           /* negative; 0: the journal had not failed */
 
 struct jbd2_recovery_ops {
+	/* Before all others: at most so many calls of `replay` will come. Optional. */
+	int (*begin)(void *ctx, u64 max_blocks);
 	/*
 	 * `block` is what block `pblk` of the journal's device holds; escaped: but for its first four bytes,
 	 * which are JBD2_MAGIC, big-endian. Both numbers are below volume_blocks, and no journal block is

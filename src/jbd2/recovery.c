@@ -34,6 +34,7 @@ struct recovery {
 	bool ended;      /* at result->end_tid; going on only to see what comes */
 	u64 commit_time; /* of the last good commit, in seconds */
 	u32 crc;         /* crc32_be of the transaction so far (COMPAT_CHECKSUM) */
+	u64 copies;      /* in all descriptors */
 
 	/* Of the second walk. */
 	u8 *descriptor;           /* a copy of the one whose blocks are told */
@@ -94,6 +95,7 @@ static int scan_descriptor(struct recovery *r, const u8 *block, bool *end)
 
 	if (!jbd2_tail_csum_ok(journal, block))
 		r->doubtful = true;
+	r->copies += count;
 	*end = !pass_blocks(r, count);
 	if (!(journal->compat & JBD2_FEATURE_COMPAT_CHECKSUM) || r->ended || *end)
 		return 0;
@@ -338,6 +340,8 @@ int jbd2_recover(struct jbd2_journal *journal, const struct jbd2_recovery_ops *o
 	journal->why = why;
 	journal->why_size = why_size;
 	err = scan(&r);
+	if (!err && ops->begin)
+		err = ops->begin(ctx, r.copies);
 	if (!err)
 		err = replay(&r);
 	journal->why = NULL;

@@ -148,7 +148,7 @@ static void test_shows_the_model(void **state)
 	}
 }
 
-static void test_many_entries(void **state)
+static void many_entries(bool reserve)
 {
 	struct drivers_machine t;
 	struct block_device *lower = start(&t, 0, "ram:4M"), *bdev;
@@ -156,8 +156,17 @@ static void test_many_entries(void **state)
 	struct blk_remap *remap;
 
 	assert_int_equal(blk_remap_create(lower, 512, &remap), 0);
+	if (reserve) {
+		long before = machine_charged(t.machine);
+
+		assert_int_equal(blk_remap_reserve(remap, blocks), 0);
+		assert_in_range(machine_charged(t.machine) - before, blocks * 16, blocks * 22);
+		/* Nothing more is taken. */
+		alloc_fail_set(t.machine, ALLOC_FAIL_FROM, 1, 0);
+	}
 	for (u64 i = 0; i < blocks; i++)
 		assert_int_equal(blk_remap_add(remap, i, blocks - 1 - i), 0);
+	alloc_fail_clear(t.machine);
 	assert_int_equal(blk_remap_count(remap, &copies), blocks);
 	assert_int_equal(copies, 0);
 	for (u64 i = 0; i < blocks; i++)
@@ -166,6 +175,12 @@ static void test_many_entries(void **state)
 	expect_model(t.machine, bdev);
 	blk_remap_destroy(remap);
 	stop(&t, lower);
+}
+
+static void test_many_entries(void **state)
+{
+	for (unsigned i = 0; i < 2; i++)
+		many_entries(i);
 }
 
 static void test_refusals(void **state)

@@ -27,6 +27,7 @@ struct log {
 	u64 time;    /* of the next commit */
 	u32 crc;     /* of the transaction, v1 */
 	u32 map_calls;
+	u64 most; /* replays that may come */
 	struct jbd2_super_block sb;
 	u8 *block; /* one to work with */
 	/* What must come of it: of the last copy of a block, where it is; and what revokes it. */
@@ -247,10 +248,19 @@ static void put_commit(struct log *l, bool bad)
 	l->time++;
 }
 
+static int got_begin(void *ctx, u64 max_blocks)
+{
+	struct log *l = ctx;
+
+	l->most = max_blocks;
+	return 0;
+}
+
 static int got_replay(void *ctx, u64 block, u64 pblk, bool escaped)
 {
 	struct log *l = ctx;
 
+	assert_true(l->most-- > 0);
 	assert_in_range(block, 0, VOLUME_BLOCKS - 1);
 	assert_in_range(pblk, 1, VOLUME_BLOCKS - 1);
 	l->got[block] = (struct expectation){.pblk = pblk, .escaped = escaped};
@@ -266,7 +276,7 @@ static int got_revoke(void *ctx, u64 block)
 	return 0;
 }
 
-static const struct jbd2_recovery_ops got_ops = {got_replay, got_revoke};
+static const struct jbd2_recovery_ops got_ops = {got_begin, got_replay, got_revoke};
 
 static char why[192];
 

@@ -104,6 +104,11 @@ static int journal_open(struct super_block *sb, char *why, size_t why_size, stru
 	return err;
 }
 
+static int replay_begin(void *ctx, u64 max_blocks)
+{
+	return blk_remap_reserve(ctx, max_blocks);
+}
+
 static int replay_block(void *ctx, u64 block, u64 pblk, bool escaped)
 {
 	struct blk_remap *remap = ctx;
@@ -124,7 +129,8 @@ static int replay_revoke(void *ctx, u64 block)
 	return 0;
 }
 
-static const struct jbd2_recovery_ops replay_ops = {.replay = replay_block, .revoke = replay_revoke};
+static const struct jbd2_recovery_ops replay_ops = {
+	.begin = replay_begin, .replay = replay_block, .revoke = replay_revoke};
 
 static int journal_replay(struct super_block *sb, struct jbd2_journal *journal, char *why, size_t why_size)
 {
