@@ -32,6 +32,9 @@ void fuzz_image_free(struct fuzz_image *image);
 /* Makes the image a disk of a new machine, checks it, mounts it read-only and uses all that a reader can use
  * of it, within bounds. */
 void fuzz_volume(const struct fuzz_image *image, const char *mount_options);
+/* The same in part, but the image changes under the mount: what was cached before is dropped and read again.
+ */
+void fuzz_changing(const struct fuzz_image *image, void (*change)(void *arg), void *arg);
 /* Makes the image a disk of a new machine and lists its partitions. */
 void fuzz_disk(const struct fuzz_image *image);
 

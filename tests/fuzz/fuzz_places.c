@@ -29,6 +29,7 @@
 #define LENGTH_MAX  64u
 #define FLAG_BROKEN 1u /* leave checksums as they come */
 #define FLAG_NOLOAD 2u /* without the journal */
+#define FLAG_LATER  4u /* change the volume while it is mounted */
 
 int LLVMFuzzerInitialize(int *argc, char ***argv);
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
@@ -151,21 +152,39 @@ static void save(const struct fuzz_image *image, const char *path)
 	free(bytes);
 }
 
+/* An input on its way into its volume. */
+struct change {
+	struct base *base;
+	const uint8_t *data;
+	size_t size;
+};
+
+static void change(void *arg)
+{
+	const struct change *c = arg;
+
+	apply(c->base, c->data + HEADER, c->size - HEADER);
+	if (!(c->data[1] & FLAG_BROKEN))
+		volume_repair_checksums(&c->base->volume);
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
+	struct change c = {.data = data, .size = size};
 	const char *path = getenv("FUZZ_SAVE");
-	struct base *b;
 
 	if (size < HEADER)
 		return 0;
-	b = &bases[data[0] % nr_bases];
-	restore(b);
-	apply(b, data + HEADER, size - HEADER);
-	if (!(data[1] & FLAG_BROKEN))
-		volume_repair_checksums(&b->volume);
+	c.base = &bases[data[0] % nr_bases];
+	restore(c.base);
+	if (data[1] & FLAG_LATER) {
+		fuzz_changing(&c.base->image, change, &c);
+		return 0;
+	}
+	change(&c);
 	if (path)
-		save(&b->image, path);
-	fuzz_volume(&b->image, data[1] & FLAG_NOLOAD ? "noload" : NULL);
+		save(&c.base->image, path);
+	fuzz_volume(&c.base->image, data[1] & FLAG_NOLOAD ? "noload" : NULL);
 	return 0;
 }
 

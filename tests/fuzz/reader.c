@@ -19,7 +19,7 @@
 
 #include <shale/shale.h>
 
-#define NAMES        2000u
+#define NAMES        400u
 #define LISTED_BYTES (256u << 10) /* of one directory */
 #define READ_BYTES   (1u << 20)   /* of all files */
 #define PIECES       32u          /* of one file */
@@ -31,6 +31,7 @@ struct reader {
 	struct shale_task *task;
 	char *names[NAMES]; /* paths, in the order in which they were met */
 	unsigned nr_names;
+	uint8_t met[8192]; /* bits, by inode number: read once, under whichever name */
 	size_t bytes_left;
 	char chunk[CHUNK];
 };
@@ -144,12 +145,21 @@ static void read_xattrs(struct reader *r, const char *path)
 		(void)shale_lgetxattr(r->task, path, list + at, value, sizeof(value));
 }
 
+static bool met_before(struct reader *r, ino_t ino)
+{
+	uint8_t *byte = &r->met[ino / 8 % sizeof(r->met)], bit = 1 << ino % 8;
+	bool met = *byte & bit;
+
+	*byte |= bit;
+	return met;
+}
+
 static void read_name(struct reader *r, const char *path)
 {
 	struct stat st;
 	ssize_t n;
 
-	if (shale_lstat(r->task, path, &st))
+	if (shale_lstat(r->task, path, &st) || met_before(r, st.st_ino))
 		return;
 	read_xattrs(r, path);
 	if (S_ISREG(st.st_mode))
@@ -193,6 +203,32 @@ void fuzz_volume(const struct fuzz_image *image, const char *mount_options)
 		(void)shale_check(r->task, "/dev/d", NULL, mount_options, 0, NULL, NULL);
 		read_volume(r, mount_options);
 	}
+	reader_stop(r);
+}
+
+void fuzz_changing(const struct fuzz_image *image, void (*change)(void *arg), void *arg)
+{
+	struct reader *r = reader_new();
+	unsigned half;
+	int root;
+
+	if (!reader_start(r, image, SHALE_DISK_READ_ONLY | SHALE_DISK_UNLOCKED | SHALE_DISK_NO_PARTSCAN))
+		abort();
+	read_volume(r, NULL);
+	half = r->nr_names / 2;
+	/* Some is cached and stays in use, some is in no cache any more. */
+	root = shale_open(r->task, "/mnt", O_RDONLY | O_DIRECTORY, 0);
+	(void)shale_getdents64(r->task, root, r->chunk, 64);
+	change(arg);
+	memset(r->met, 0, sizeof(r->met));
+	for (unsigned i = 0; i < half; i++)
+		read_name(r, r->names[i]);
+	(void)shale_drop_caches(r->machine);
+	memset(r->met, 0, sizeof(r->met));
+	(void)shale_getdents64(r->task, root, r->chunk, CHUNK);
+	for (unsigned i = 0; i < r->nr_names; i++)
+		read_name(r, r->names[i]);
+	shale_close(r->task, root);
 	reader_stop(r);
 }
 
