@@ -1,20 +1,14 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The pass over directories: all their blocks, read in the order in which they lie on the disk. Checks the
- * chain of entries of each block, names, the inodes and kinds that entries name, "." and "..", checksums, and
- * counts for each inode the names that lead to it; notes for each directory its parent. Holes in directories,
- * duplicate names, inline directories, and indexes (check_htree.c) belong to it.
+ * The pass over directories: all their blocks, many in flight at a time. Directories come in the order of
+ * their inodes and each from its first block to its last, so that what is known of one
+ * (check_dirs_internal.h) is needed only once. Here: holes, "." and ".." being there, checksums of leaves.
+ * Entries are check_dirents.c's, the index check_htree.c's, directories without blocks check_inline_dir.c's.
  */
-#include "fs/ext4/check/check_internal.h"
+#include "base/hash.h"
+#include "fs/ext4/check/check_dirs_internal.h"
 
-#define RUN 64 /* blocks read at a time */
-
-static int by_place(const void *a, const void *b)
-{
-	const struct check_dir_block *x = a, *y = b;
-
-	return x->pblk < y->pblk ? -1 : x->pblk > y->pblk;
-}
+#define RUN 128 /* blocks read at a time */
 
 struct check_dir *check_dir_find(struct check *c, u32 ino)
 {
@@ -32,84 +26,145 @@ struct check_dir *check_dir_find(struct check *c, u32 ino)
 	return low < c->dirs.count && dirs[low].ino == ino ? &dirs[low] : NULL;
 }
 
-/* Counts a name that leads to an inode; a directory notes who holds its name. */
-static void count_link(struct check *c, const struct check_dir *dir, u32 ino, bool is_name)
+static void check_leaf_checksum(struct check_dir_state *s, u64 pblk, const u8 *data)
 {
-	if (c->links_found[ino - 1] != UINT16_MAX)
-		c->links_found[ino - 1]++;
-	if (is_name && c->kinds[ino - 1] == 2) {
-		struct check_dir *child = check_dir_find(c, ino);
+	u32 at = s->c->sbi->block_size - (u32)sizeof(struct ext4_dir_entry_tail), crc;
+	const struct ext4_dir_entry_tail *tail = (const void *)(data + at);
 
-		if (child && !child->parent)
-			child->parent = dir->ino;
-		else
-			check_problem(c, "dir-two-names", dir->ino, 0,
-				      "directory %u has another name already", ino);
-	}
-}
-
-static void check_entry(struct check *c, struct check_dir *dir, const struct check_dir_block *b, u32 offset,
-			const struct ext4_dir_entry_2 *de)
-{
-	u32 ino = le32_to_cpu(de->inode);
-	bool dot = de->name_len == 1 && de->name[0] == '.';
-	bool dotdot = de->name_len == 2 && de->name[0] == '.' && de->name[1] == '.';
-
-	if (!ino)
-		return;
-	if (!check_ino_valid(c, ino) || !c->kinds[ino - 1]) {
-		check_problem(c, "dir-entry-inode", dir->ino, b->pblk,
-			      "offset %u: \"%.*s\" names inode %u, which is not in use", offset, de->name_len,
-			      de->name, ino);
+	if (le32_to_cpu(tail->det_reserved_zero1) || le16_to_cpu(tail->det_rec_len) != sizeof(*tail) ||
+	    tail->det_reserved_zero2 || tail->det_reserved_ft != EXT4_FT_DIR_CSUM) {
+		check_problem(s->c, "dir-no-checksum", s->dir->ino, pblk,
+			      "block has no room for its checksum");
 		return;
 	}
-	if (ext4_has_incompat(c->sbi, EXT4_FEATURE_INCOMPAT_FILETYPE) && de->file_type != c->kinds[ino - 1])
-		check_problem(c, "dir-entry-kind", dir->ino, b->pblk,
-			      "offset %u: \"%.*s\" has kind %u, its inode %u", offset, de->name_len, de->name,
-			      de->file_type, c->kinds[ino - 1]);
-	if (dotdot)
-		dir->dotdot = ino;
-	count_link(c, dir, ino, !dot && !dotdot);
+	crc = ext4_chksum(s->dir->csum_seed, data, at);
+	if (crc != le32_to_cpu(tail->det_checksum))
+		check_problem(s->c, "dir-checksum", s->dir->ino, pblk, "checksum is %#010x, computed %#010x",
+			      le32_to_cpu(tail->det_checksum), crc);
 }
 
-static void check_block(struct check *c, const struct check_dir_block *b, const u8 *data)
+static int begin_dir(struct check_dir_state *s, struct check_dir *dir)
 {
-	struct check_dir *dir = (struct check_dir *)c->dirs.items + b->dir;
-	u32 size = c->sbi->block_size;
+	const struct ext4_sb_info *sbi = s->c->sbi;
 
-	for (u32 offset = 0; offset < size;) {
-		const struct ext4_dir_entry_2 *de = (const void *)(data + offset);
-		u32 rec_len = ext4_rec_len(de, size), left = size - offset;
-
-		if (rec_len < EXT4_DIR_REC_LEN(1) || rec_len % 4 || rec_len > left ||
-		    (left - rec_len && left - rec_len < EXT4_DIR_REC_LEN(1)) ||
-		    rec_len < EXT4_DIR_REC_LEN(de->name_len)) {
-			check_problem(c, "dir-entry-length", dir->ino, b->pblk,
-				      "offset %u: entry of %u bytes with a name of %u", offset, rec_len,
-				      de->name_len);
-			return;
-		}
-		check_entry(c, dir, b, offset, de);
-		offset += rec_len;
+	s->dir = dir;
+	s->blocks = (u32)min_t(u64, dir->size >> sbi->block_bits, UINT32_MAX);
+	s->entries = 0;
+	s->encrypted = dir->flags & EXT4_ENCRYPT_FL;
+	s->folded = dir->flags & EXT4_CASEFOLD_FL;
+	s->indexed = dir->flags & EXT4_INDEX_FL;
+	if (dir->flags & EXT4_INLINE_DATA_FL)
+		return check_inline_dir(s);
+	if (s->indexed && !ext4_has_compat(sbi, EXT4_FEATURE_COMPAT_DIR_INDEX)) {
+		check_problem(s->c, "dir-index-feature", dir->ino, 0, "has an index, the volume none");
+		s->indexed = false;
 	}
+	return s->indexed ? check_htree_begin(s) : 0;
+}
+
+static void end_dir(struct check_dir_state *s, u32 next_lblk)
+{
+	if (s->dir->flags & EXT4_INLINE_DATA_FL)
+		return;
+	if (!s->dir->blocks)
+		check_problem(s->c, "dir-empty", s->dir->ino, 0, "directory has no blocks");
+	else if (next_lblk < s->blocks)
+		check_problem(s->c, "dir-hole", s->dir->ino, 0, "directory ends with a hole at its block %u",
+			      next_lblk);
+	if (s->indexed)
+		check_htree_end(s);
+}
+
+static void check_block(struct check_dir_state *s, const struct check_dir_block *b, const u8 *data)
+{
+	struct check_dx_block *dx = s->indexed && b->lblk < s->dir->blocks ? &s->dx[b->lblk] : NULL;
+
+	if (s->indexed && check_htree_block(s, b->lblk, b->pblk, data)) {
+		if (!b->lblk)
+			check_dirents(s, data, s->c->sbi->block_size, b->pblk, NULL);
+		return;
+	}
+	if (s->c->sbi->has_csum)
+		check_leaf_checksum(s, b->pblk, data);
+	check_dirents(s, data, s->c->sbi->block_size, b->pblk, dx);
+}
+
+/* Where the pass stands: the next directory to begin, and the block that should come next in the one at hand.
+ */
+struct place {
+	size_t next_dir;
+	u32 next_lblk;
+};
+
+/* Ends and begins directories until the one of that number is at hand. */
+static int go_to_dir(struct check_dir_state *s, struct place *p, size_t number)
+{
+	int err = 0;
+
+	while (p->next_dir <= number && !err && !s->c->stop) {
+		if (p->next_dir)
+			end_dir(s, p->next_lblk);
+		p->next_lblk = 0;
+		err = begin_dir(s, (struct check_dir *)s->c->dirs.items + p->next_dir++);
+	}
+	return err;
+}
+
+static int check_run(struct check_dir_state *s, struct place *p, const struct check_dir_block *b, size_t n,
+		     const u8 *data)
+{
+	int err = 0;
+
+	for (size_t i = 0; i < n && !err && !s->c->stop; i++) {
+		err = go_to_dir(s, p, b[i].dir);
+		if (err)
+			break;
+		if (b[i].lblk != p->next_lblk)
+			check_problem(s->c, "dir-hole", s->dir->ino, 0,
+				      "directory has a hole at its block %u", p->next_lblk);
+		p->next_lblk = b[i].lblk + 1;
+		check_block(s, &b[i], data + (i << s->c->sbi->block_bits));
+	}
+	return err;
+}
+
+static int check_all(struct check_dir_state *s)
+{
+	const struct check_dir_block *b = s->c->dir_blocks.items;
+	u8 *buf __free_kfree = check_buf(s->c, RUN);
+	struct place place = {0};
+	u64 pblk[RUN];
+	int err = buf ? 0 : -ENOMEM;
+
+	for (size_t at = 0, n; at < s->c->dir_blocks.count && !err; at += n) {
+		n = min_t(size_t, RUN, s->c->dir_blocks.count - at);
+		for (size_t i = 0; i < n; i++)
+			pblk[i] = b[at + i].pblk;
+		err = check_read_list(s->c, pblk, (u32)n, buf);
+		if (!err)
+			err = check_run(s, &place, b + at, n, buf);
+	}
+	if (!err && s->c->dirs.count) {
+		err = go_to_dir(s, &place, s->c->dirs.count - 1);
+		if (!err && !s->c->stop)
+			end_dir(s, place.next_lblk);
+	}
+	return err;
 }
 
 int check_dirs(struct check *c)
 {
-	struct check_dir_block *b = c->dir_blocks.items;
-	u8 *buf __free_kfree = check_buf(c, RUN);
-	u64 pblk[RUN];
-	int err = buf ? 0 : -ENOMEM;
+	struct check_dir_state s = {.c = c};
+	/* Twice as many as a block has entries at most. */
+	u32 slots = c->sbi->block_size / EXT4_DIR_REC_LEN(1) * 2;
+	int err;
 
-	if (c->dir_blocks.count)
-		qsort(b, c->dir_blocks.count, sizeof(*b), by_place);
-	for (size_t at = 0, n; at < c->dir_blocks.count && !err; at += n) {
-		n = min_t(size_t, RUN, c->dir_blocks.count - at);
-		for (size_t i = 0; i < n; i++)
-			pblk[i] = b[at + i].pblk;
-		err = check_read_list(c, pblk, (u32)n, buf);
-		for (size_t i = 0; i < n && !err; i++)
-			check_block(c, &b[at + i], buf + (i << c->sbi->block_bits));
-	}
+	s.names.mask = 1;
+	while (s.names.mask < slots)
+		s.names.mask <<= 1;
+	s.names.slots = kcalloc(c->machine, s.names.mask--, sizeof(*s.names.slots));
+	err = s.names.slots ? check_all(&s) : -ENOMEM;
+	kfree(s.names.slots);
+	kvfree(s.dx);
 	return err;
 }

@@ -12,7 +12,7 @@
  * Functions of passes return 0 or a negative errno that ends the check (no memory, the device failed, the
  * caller had enough); what is wrong with the volume is told with check_problem() and is no error.
  *
- * Memory: 1 bit a cluster, 1 bit a block, 5 bytes and 1 bit an inode, 16 bytes a directory block, 40 a
+ * Memory: 1 bit a cluster, 1 bit a block, 5 bytes and 2 bits an inode, 16 bytes a directory block, 40 a
  * directory, and 64 a group.
  */
 #ifndef SHALE_FS_EXT4_CHECK_INTERNAL_H
@@ -72,6 +72,7 @@ struct check {
 
 	/* By the inode pass; index: ino - 1. */
 	unsigned long *used_inodes;
+	unsigned long *value_inodes;   /* hold the value of an attribute: no name leads to them */
 	u8 *kinds;                     /* EXT4_FT_* of inodes that are in use, 0: not in use */
 	u16 *links_stored;             /* i_links_count */
 	u16 *links_found;              /* by the directory pass; stays at 65535 */

@@ -1,0 +1,198 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The entries of a directory: a chain that fills its block, or its part of an inode, exactly. Checks lengths,
+ * names, the inodes and kinds that entries name, "." and "..", and that no two names of a block are equal;
+ * counts for each inode the names that lead to it and notes for each directory its parent.
+ */
+#include "base/hash.h"
+#include "fs/ext4/check/check_dirs_internal.h"
+
+#define KIND_DIR       2
+#define CRYPT_NAME_MIN 16 /* bytes of an encrypted name */
+
+void check_dir_count_link(struct check_dir_state *s, u32 ino, bool is_name)
+{
+	struct check *c = s->c;
+
+	if (c->links_found[ino - 1] != UINT16_MAX)
+		c->links_found[ino - 1]++;
+	if (is_name && c->kinds[ino - 1] == KIND_DIR) {
+		struct check_dir *child = check_dir_find(c, ino);
+
+		if (child && !child->parent && ino != EXT4_ROOT_INO)
+			child->parent = s->dir->ino;
+		else
+			check_problem(c, "dir-two-names", s->dir->ino, 0,
+				      "directory %u has another name already", ino);
+	}
+}
+
+/* One entry as it is looked at. */
+struct entry {
+	const struct ext4_dir_entry_2 *de;
+	u32 ino, offset, rec_len, number; /* number: among the entries of the directory, up to 2 */
+	u64 pblk;
+};
+
+#define entry_problem(s, e, code, fmt, ...)                                                                  \
+	check_problem((s)->c, code, (s)->dir->ino, (e)->pblk, "offset %u: \"%.*s\" " fmt, (e)->offset,       \
+		      (e)->de->name_len, (e)->de->name, ##__VA_ARGS__)
+
+static bool is_dots(const struct ext4_dir_entry_2 *de, unsigned dots)
+{
+	return de->name_len == dots && !memcmp(de->name, "..", dots);
+}
+
+/* The first two of a directory that has blocks. */
+static void check_dots(struct check_dir_state *s, const struct entry *e)
+{
+	unsigned dots = e->number + 1;
+
+	if (!e->ino || !is_dots(e->de, dots))
+		entry_problem(s, e, "dir-dots", "stands where \"%.*s\" should", (int)dots, "..");
+	else if (e->de->name[dots])
+		entry_problem(s, e, "dir-dots", "has no zero behind it");
+	if (dots == 1 && e->ino != s->dir->ino)
+		entry_problem(s, e, "dir-dots", "names inode %u", e->ino);
+	if (dots == 2 && is_dots(e->de, dots))
+		s->dir->dotdot = e->ino;
+}
+
+static void check_name(struct check_dir_state *s, const struct entry *e)
+{
+	const struct ext4_dir_entry_2 *de = e->de;
+
+	if (!de->name_len)
+		entry_problem(s, e, "dir-name", "is empty");
+	else if (e->number >= 2 && (is_dots(de, 1) || is_dots(de, 2)))
+		entry_problem(s, e, "dir-dots", "is there twice");
+	else if (s->encrypted && e->number >= 2 && de->name_len < CRYPT_NAME_MIN)
+		entry_problem(s, e, "dir-name", "is shorter than an encrypted name can be");
+	else if (!(s->encrypted && e->number >= 2) &&
+		 (memchr(de->name, '/', de->name_len) || memchr(de->name, 0, de->name_len)))
+		entry_problem(s, e, "dir-name", "holds a slash or a zero");
+}
+
+/* Whether the entry names an inode that can have a name. */
+static bool check_inode(struct check_dir_state *s, const struct entry *e)
+{
+	const struct check *c = s->c;
+
+	if (!check_ino_valid(c, e->ino) || (e->ino < c->sbi->first_ino && e->ino != EXT4_ROOT_INO)) {
+		entry_problem(s, e, "dir-entry-inode", "names inode %u, which can have no name", e->ino);
+		return false;
+	}
+	if (!test_bit(e->ino - 1, c->used_inodes)) {
+		entry_problem(s, e, "dir-entry-inode", "names inode %u, which is not in use", e->ino);
+		return false;
+	}
+	if (e->ino == EXT4_ROOT_INO && e->number >= 2)
+		entry_problem(s, e, "dir-entry-inode", "names the root");
+	return true;
+}
+
+static void check_kind(struct check_dir_state *s, const struct entry *e)
+{
+	bool told = ext4_has_incompat(s->c->sbi, EXT4_FEATURE_INCOMPAT_FILETYPE);
+	u8 kind = told ? s->c->kinds[e->ino - 1] : 0;
+
+	/* None is told by some that wrote volumes. */
+	if (e->de->file_type && e->de->file_type != kind)
+		entry_problem(s, e, "dir-entry-kind", "has kind %u, its inode %u", e->de->file_type, kind);
+}
+
+/* Without case where the directory's names are equal without: for letters of ASCII. */
+static bool same_name(const struct check_dir_state *s, const struct ext4_dir_entry_2 *a,
+		      const struct ext4_dir_entry_2 *b)
+{
+	if (a->name_len != b->name_len)
+		return false;
+	if (!s->folded || s->encrypted)
+		return !memcmp(a->name, b->name, a->name_len);
+	return !strncasecmp(a->name, b->name, a->name_len);
+}
+
+static u32 name_slot(const struct check_dir_state *s, const struct ext4_dir_entry_2 *de)
+{
+	char folded[EXT4_NAME_LEN];
+
+	if (!s->folded || s->encrypted)
+		return full_name_hash(s->names.slots, de->name, de->name_len);
+	for (unsigned i = 0; i < de->name_len; i++)
+		folded[i] = de->name[i] >= 'A' && de->name[i] <= 'Z' ? de->name[i] | 0x20 : de->name[i];
+	return full_name_hash(s->names.slots, folded, de->name_len);
+}
+
+/* Equal names are looked for within a block only, as e2fsck does. */
+static void check_twice(struct check_dir_state *s, const struct entry *e, const u8 *data)
+{
+	u32 base = (u32)s->names.generation << 16, at = name_slot(s, e->de);
+
+	for (;; at++) {
+		u32 *slot = &s->names.slots[at & s->names.mask];
+
+		if (*slot >> 16 != s->names.generation) {
+			*slot = base | e->offset / 4;
+			return;
+		}
+		if (same_name(s, e->de, (const void *)(data + (*slot & 0xffff) * 4))) {
+			entry_problem(s, e, "dir-name-twice", "is there twice");
+			return;
+		}
+	}
+}
+
+static void check_entry(struct check_dir_state *s, struct entry *e, const u8 *data,
+			struct check_dx_block *block)
+{
+	e->ino = le32_to_cpu(e->de->inode);
+	if (e->number < 2)
+		check_dots(s, e);
+	if (!e->ino)
+		return;
+	check_name(s, e);
+	if (!check_inode(s, e))
+		return;
+	check_kind(s, e);
+	check_dir_count_link(s, e->ino, e->number >= 2);
+	if (e->number < 2)
+		return;
+	check_twice(s, e, data);
+	if (block)
+		check_htree_name(s, block, e->de);
+}
+
+static void new_names(struct check_dir_state *s)
+{
+	if (++s->names.generation)
+		return;
+	memset(s->names.slots, 0, ((size_t)s->names.mask + 1) * sizeof(*s->names.slots));
+	s->names.generation = 1;
+}
+
+void check_dirents(struct check_dir_state *s, const u8 *data, u32 bytes, u64 pblk,
+		   struct check_dx_block *block)
+{
+	u32 tail = pblk && s->c->sbi->has_csum ? bytes - (u32)sizeof(struct ext4_dir_entry_tail) : bytes;
+	struct entry e = {.pblk = pblk};
+
+	new_names(s);
+	for (; e.offset < bytes; e.offset += e.rec_len) {
+		u32 left = bytes - e.offset;
+
+		e.de = (const void *)(data + e.offset);
+		e.rec_len = left < EXT4_DIR_REC_LEN(1) ? 0 : ext4_rec_len(e.de, s->c->sbi->block_size);
+		if (e.rec_len < EXT4_DIR_REC_LEN(1) || e.rec_len % 4 || e.rec_len > left ||
+		    e.rec_len < EXT4_DIR_REC_LEN(e.de->name_len)) {
+			check_problem(s->c, "dir-entry-length", s->dir->ino, pblk,
+				      "offset %u: entry of %u bytes", e.offset, e.rec_len);
+			return;
+		}
+		if (e.offset == tail)
+			return;
+		e.number = s->entries;
+		check_entry(s, &e, data, block);
+		if (s->entries < 2)
+			s->entries++;
+	}
+}
