@@ -36,6 +36,14 @@ struct ext4_options {
 	bool minixdf, grpid, debug;
 };
 
+/* Sorted runs of blocks that do not touch: zone.c */
+struct ext4_zone {
+	struct ext4_run {
+		u64 start, end; /* [start, end) */
+	} * runs;
+	u32 count, room;
+};
+
 struct ext4_sb_info {
 	struct super_block *sb;
 	/* What the volume is read from: sb->s_bdev, or the remap's device, which shows what is not on disk.
@@ -60,6 +68,7 @@ struct ext4_sb_info {
 	u64 sb_pblk; /* block that holds the super block in use */
 	u32 csum_seed, hash_seed[4];
 	u64 overhead_clusters, free_clusters, free_inodes; /* for statfs; summed at mount */
+	struct ext4_zone tables, journal_zone;             /* the volume's own blocks */
 	struct pool *inode_pool;
 };
 
@@ -109,7 +118,8 @@ static inline u64 ext4_owner(const struct inode *inode)
 	return (u64)inode->i_ino << 32 | inode->i_generation;
 }
 
-/* True when [pblk, pblk + count) may hold data or metadata: inside the volume and behind the super block. */
+/* True when [pblk, pblk + count) may hold data or metadata: inside the volume and behind the super block.
+ * What an inode claims is asked with ext4_file_blocks_valid(). */
 static inline bool ext4_pblk_range_valid(const struct ext4_sb_info *sbi, u64 pblk, u64 count)
 {
 	return pblk > sbi->first_data_block && pblk < sbi->blocks_count && count <= sbi->blocks_count - pblk;
@@ -156,9 +166,19 @@ u32 ext4_bg_num_base_meta(const struct ext4_sb_info *sbi,
 bool ext4_bg_has_super(const struct ext4_sb_info *sbi, u32 group); /* or a copy of it */
 u64 ext4_group_first_block(const struct ext4_sb_info *sbi, u32 group);
 u64 ext4_group_last_block(const struct ext4_sb_info *sbi, u32 group);
+bool ext4_in_meta_bg(const struct ext4_sb_info *sbi, u32 gdb);
 u64 ext4_gdb_pblk(const struct ext4_sb_info *sbi, u32 gdb); /* of the gdb'th block of descriptors */
 u32 ext4_desc_checksum(const struct ext4_sb_info *sbi, u32 group, const u8 *raw);
 void ext4_desc_decode(const struct ext4_sb_info *sbi, const u8 *raw, struct ext4_group *out);
+
+/* zone.c: the volume's own blocks. Groups are added one by one, then closed; -EFSCORRUPTED: they overlap. */
+int ext4_zones_add_group(struct super_block *sb, u32 group, const struct ext4_group *g) __must_check;
+int ext4_zones_close_groups(struct super_block *sb) __must_check;
+int ext4_zones_add_journal(struct super_block *sb, struct inode *journal) __must_check;
+void ext4_zones_free(struct super_block *sb);
+u64 ext4_zones_clusters(const struct ext4_sb_info *sbi); /* that hold super blocks, descriptors, tables */
+/* May the inode's data or metadata lie there? Before the zones are closed only the volume's bounds count. */
+bool ext4_file_blocks_valid(const struct inode *inode, u64 pblk, u64 count);
 
 /* inode.c */
 #define EXT4_IGET_NORMAL  0u
@@ -301,7 +321,17 @@ extern const struct address_space_operations ext4_aops;
 /* csum.c: crc32c in the forms that the format uses; `seed` already covers the volume's UUID. */
 u32 ext4_chksum(u32 seed, const void *data, size_t bytes);
 u32 ext4_inode_checksum(const struct ext4_sb_info *sbi, u32 seed, const u8 *raw,
-			u16 extra_isize); /* inode.c */
+			u16 extra_isize); /* zone.c: the volume's own blocks. Groups are added one by one,
+					     then closed; -EFSCORRUPTED: they overlap. */
+int ext4_zones_add_group(struct super_block *sb, u32 group, const struct ext4_group *g) __must_check;
+int ext4_zones_close_groups(struct super_block *sb) __must_check;
+int ext4_zones_add_journal(struct super_block *sb, struct inode *journal) __must_check;
+void ext4_zones_free(struct super_block *sb);
+u64 ext4_zones_clusters(const struct ext4_sb_info *sbi); /* that hold super blocks, descriptors, tables */
+/* May the inode's data or metadata lie there? Before the zones are closed only the volume's bounds count. */
+bool ext4_file_blocks_valid(const struct inode *inode, u64 pblk, u64 count);
+
+/* inode.c */
 u32 ext4_inode_csum_seed(const struct ext4_sb_info *sbi, u32 ino, u32 generation);
 
 #endif

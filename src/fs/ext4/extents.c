@@ -31,7 +31,7 @@ static u64 idx_leaf(const struct ext4_extent_idx *ix)
 	return (u64)le16_to_cpu(ix->ei_leaf_hi) << 32 | le32_to_cpu(ix->ei_leaf_lo);
 }
 
-static const char *extents_verify(const struct ext4_sb_info *sbi, const struct ext4_extent *ex, u32 entries)
+static const char *extents_verify(const struct inode *inode, const struct ext4_extent *ex, u32 entries)
 {
 	u64 free_from = 0; /* first block behind the extents so far */
 
@@ -45,27 +45,25 @@ static const char *extents_verify(const struct ext4_sb_info *sbi, const struct e
 		free_from = (u64)lblk + len;
 		if (free_from > EXT_LAST_LBLK)
 			return "extent ends behind the last possible block";
-		if (!ext4_pblk_range_valid(sbi, ext_start(ex), len))
-			return "extent lies outside the volume";
+		if (!ext4_file_blocks_valid(inode, ext_start(ex), len))
+			return "extent lies outside the volume or in its tables";
 	}
 	return NULL;
 }
 
-static const char *indexes_verify(const struct ext4_sb_info *sbi, const struct ext4_extent_idx *ix,
-				  u32 entries)
+static const char *indexes_verify(const struct inode *inode, const struct ext4_extent_idx *ix, u32 entries)
 {
 	for (u32 i = 0; i < entries; i++) {
 		if (i && le32_to_cpu(ix[i].ei_block) <= le32_to_cpu(ix[i - 1].ei_block))
 			return "index entries are out of order";
-		if (!ext4_pblk_range_valid(sbi, idx_leaf(&ix[i]), 1))
-			return "index entry points outside the volume";
+		if (!ext4_file_blocks_valid(inode, idx_leaf(&ix[i]), 1))
+			return "index entry points outside the volume or into its tables";
 	}
 	return NULL;
 }
 
 /* Verifies a node that lies in `bytes` bytes; NULL or what is wrong. */
-static const char *node_verify(const struct ext4_sb_info *sbi, const struct ext4_extent_header *eh,
-			       size_t bytes)
+static const char *node_verify(const struct inode *inode, const struct ext4_extent_header *eh, size_t bytes)
 {
 	u32 entries = le16_to_cpu(eh->eh_entries), max = le16_to_cpu(eh->eh_max),
 	    depth = le16_to_cpu(eh->eh_depth);
@@ -79,10 +77,10 @@ static const char *node_verify(const struct ext4_sb_info *sbi, const struct ext4
 	if (entries > max)
 		return "extent header counts more entries than fit";
 	if (!depth)
-		return extents_verify(sbi, (const struct ext4_extent *)(eh + 1), entries);
+		return extents_verify(inode, (const struct ext4_extent *)(eh + 1), entries);
 	if (!entries)
 		return "extent index is empty";
-	return indexes_verify(sbi, (const struct ext4_extent_idx *)(eh + 1), entries);
+	return indexes_verify(inode, (const struct ext4_extent_idx *)(eh + 1), entries);
 }
 
 static int block_verify(const struct buffer_head *bh, void *ctx, u64 owner)
@@ -90,7 +88,7 @@ static int block_verify(const struct buffer_head *bh, void *ctx, u64 owner)
 	const struct inode *inode = ctx;
 	const struct ext4_sb_info *sbi = EXT4_SB(inode->i_sb);
 	const struct ext4_extent_header *eh = bh->b_data;
-	const char *why = node_verify(sbi, eh, sbi->block_size);
+	const char *why = node_verify(inode, eh, sbi->block_size);
 	const struct ext4_extent_tail *tail;
 	size_t covered;
 	u32 crc;
@@ -122,7 +120,7 @@ int ext4_ext_root_check(struct inode *inode)
 {
 	const struct ext4_inode_info *ei = EXT4_I(inode);
 	const struct ext4_extent_header *eh = (const void *)ei->i_data;
-	const char *why = node_verify(EXT4_SB(inode->i_sb), eh, sizeof(ei->i_data));
+	const char *why = node_verify(inode, eh, sizeof(ei->i_data));
 
 	/* An empty root says so with depth 0; its capacity is always that of the inode. */
 	if (!why)

@@ -38,7 +38,7 @@ u64 ext4_group_last_block(const struct ext4_sb_info *sbi, u32 group)
 					      : ext4_group_first_block(sbi, group + 1) - 1;
 }
 
-static bool in_meta_bg(const struct ext4_sb_info *sbi, u32 gdb)
+bool ext4_in_meta_bg(const struct ext4_sb_info *sbi, u32 gdb)
 {
 	return ext4_has_incompat(sbi, EXT4_FEATURE_INCOMPAT_META_BG) &&
 	       gdb >= le32_to_cpu(sbi->es.s_first_meta_bg);
@@ -49,7 +49,7 @@ u64 ext4_gdb_pblk(const struct ext4_sb_info *sbi, u32 gdb)
 {
 	u32 group;
 
-	if (!in_meta_bg(sbi, gdb))
+	if (!ext4_in_meta_bg(sbi, gdb))
 		return sbi->sb_pblk + 1 + gdb;
 	group = gdb * sbi->desc_per_block;
 	/* The boot block takes the place before the super block where blocks are of 1 KiB but counted from 0.
@@ -65,7 +65,7 @@ u32 ext4_bg_num_base_meta(const struct ext4_sb_info *sbi, u32 group)
 	bool super = ext4_bg_has_super(sbi, group);
 	u32 reserved = super ? le16_to_cpu(sbi->es.s_reserved_gdt_blocks) : 0;
 
-	if (in_meta_bg(sbi, gdb))
+	if (ext4_in_meta_bg(sbi, gdb))
 		return super + reserved +
 		       (group == first || group == first + 1 || group == first + sbi->desc_per_block - 1);
 	if (!super)
@@ -211,7 +211,7 @@ static void gdb_readahead(struct super_block *sb, u32 gdb)
 	struct ext4_sb_info *sbi = EXT4_SB(sb);
 	u32 nr = min_t(u32, 128, sbi->gdb_count - gdb);
 
-	if (gdb % 128 == 0 && !in_meta_bg(sbi, gdb) && !in_meta_bg(sbi, gdb + nr - 1) &&
+	if (gdb % 128 == 0 && !ext4_in_meta_bg(sbi, gdb) && !ext4_in_meta_bg(sbi, gdb + nr - 1) &&
 	    ext4_pblk_range_valid(sbi, ext4_gdb_pblk(sbi, gdb), nr))
 		breadahead(sbi->bdev, ext4_gdb_pblk(sbi, gdb), nr, sbi->block_size);
 }
@@ -228,7 +228,7 @@ int ext4_groups_check(struct super_block *sb)
 		err = gdb_get(sb, gdb, &bh);
 		if (err)
 			return err;
-		for (u32 i = 0; i < sbi->desc_per_block; i++) {
+		for (u32 i = 0; i < sbi->desc_per_block && !err; i++) {
 			struct ext4_group g;
 
 			if ((u64)gdb * sbi->desc_per_block + i >= sbi->groups_count)
@@ -236,8 +236,11 @@ int ext4_groups_check(struct super_block *sb)
 			ext4_desc_decode(sbi, (const u8 *)bh->b_data + (size_t)i * sbi->desc_size, &g);
 			sbi->free_clusters += g.free_clusters;
 			sbi->free_inodes += g.free_inodes;
+			err = ext4_zones_add_group(sb, gdb * sbi->desc_per_block + i, &g);
 		}
 		brelse(bh);
+		if (err)
+			return err;
 	}
-	return 0;
+	return ext4_zones_close_groups(sb);
 }

@@ -8,13 +8,12 @@
 
 static int refs_check(const struct inode *inode, u64 pblk, const le32 *refs, u32 count)
 {
-	const struct ext4_sb_info *sbi = EXT4_SB(inode->i_sb);
-
 	for (u32 i = 0; i < count; i++) {
 		u32 ref = le32_to_cpu(refs[i]);
 
-		if (ref && !ext4_pblk_range_valid(sbi, ref, 1)) {
-			ext4_error_inode(inode, pblk, "block map names block %u, outside the volume", ref);
+		if (ref && !ext4_file_blocks_valid(inode, ref, 1)) {
+			ext4_error_inode(inode, pblk, "block map names block %u, which no file can have",
+					 ref);
 			return -EFSCORRUPTED;
 		}
 	}

@@ -256,8 +256,8 @@ static int check_attributes(const struct inode *inode)
 				 flags_foreign(sbi, ei->i_flags));
 		return -EFSCORRUPTED;
 	}
-	if (ei->i_file_acl && !ext4_pblk_range_valid(sbi, ei->i_file_acl, 1)) {
-		ext4_error_inode(inode, 0, "attribute block %llu lies outside the volume",
+	if (ei->i_file_acl && !ext4_file_blocks_valid(inode, ei->i_file_acl, 1)) {
+		ext4_error_inode(inode, 0, "attribute block at %llu, which no file can have",
 				 (unsigned long long)ei->i_file_acl);
 		return -EFSCORRUPTED;
 	}

@@ -77,6 +77,7 @@ static void ext4_put_super(struct super_block *sb)
 	rcu_barrier(sb->s_machine);
 	pool_destroy(sbi->inode_pool);
 	blk_remap_destroy(sbi->remap);
+	ext4_zones_free(sb);
 	kfree(sbi);
 	sb->s_fs_info = NULL;
 }
@@ -184,26 +185,41 @@ static int load_volume(struct super_block *sb, struct fs_context *fc)
 	return err;
 }
 
-/* Clusters that hold the volume's own tables, as statfs leaves them out of the size. */
-static int count_overhead(struct super_block *sb)
+/* Clusters that hold the volume's own blocks, as statfs leaves them out of the size. Without bigalloc tables
+ * are counted by groups, not by place. */
+static u64 count_overhead(const struct ext4_sb_info *sbi, u64 journal_blocks)
 {
-	struct ext4_sb_info *sbi = EXT4_SB(sb);
-	u64 blocks = sbi->first_data_block;
-	struct inode *journal;
-	int err;
+	u64 said = le32_to_cpu(sbi->es.s_overhead_blocks), blocks = sbi->first_data_block + journal_blocks;
 
+	if (sbi->cluster_bits && said && said <= sbi->blocks_count >> sbi->cluster_bits)
+		return said;
+	if (sbi->cluster_bits)
+		return ext4_zones_clusters(sbi) + DIV_ROUND_UP(journal_blocks, 1u << sbi->cluster_bits);
 	for (u32 group = 0; group < sbi->groups_count; group++)
 		blocks += ext4_bg_num_base_meta(sbi, group) + sbi->itable_blocks + 2;
-	if (ext4_has_compat(sbi, EXT4_FEATURE_COMPAT_HAS_JOURNAL) && le32_to_cpu(sbi->es.s_journal_inum)) {
-		err = ext4_iget(sb, le32_to_cpu(sbi->es.s_journal_inum), EXT4_IGET_SPECIAL, &journal);
+	return blocks;
+}
+
+/* Puts aside what is the volume's own: the journal's blocks, and for statfs the sum of all. */
+static int reserve_own(struct super_block *sb)
+{
+	struct ext4_sb_info *sbi = EXT4_SB(sb);
+	u32 ino = le32_to_cpu(sbi->es.s_journal_inum);
+	u64 journal_blocks = 0;
+	struct inode *journal;
+
+	if (ext4_has_compat(sbi, EXT4_FEATURE_COMPAT_HAS_JOURNAL) && ino) {
+		int err = ext4_iget(sb, ino, EXT4_IGET_SPECIAL, &journal);
+
 		if (err)
 			return err;
-		blocks += i_size_read(journal) >> sbi->block_bits;
+		journal_blocks = i_size_read(journal) >> sbi->block_bits;
+		err = ext4_zones_add_journal(sb, journal);
 		iput(journal);
+		if (err)
+			return err;
 	}
-	sbi->overhead_clusters = blocks >> sbi->cluster_bits;
-	if (sbi->cluster_bits && le32_to_cpu(sbi->es.s_overhead_blocks))
-		sbi->overhead_clusters = le32_to_cpu(sbi->es.s_overhead_blocks);
+	sbi->overhead_clusters = count_overhead(sbi, journal_blocks);
 	return 0;
 }
 
@@ -266,7 +282,7 @@ static int ext4_fill_super(struct super_block *sb, struct fs_context *fc)
 			errorfc(fc, "%s: group descriptors are damaged or cannot be read", sb->s_id);
 	}
 	if (!err) {
-		err = count_overhead(sb);
+		err = reserve_own(sb);
 		if (err)
 			errorfc(fc, "%s: the journal's inode cannot be read", sb->s_id);
 	}
