@@ -318,6 +318,15 @@ struct mmp_struct {
 };
 disk_struct_size(struct mmp_struct, 1024);
 
+/* Orphan file: blocks of inode numbers, 0 where free, and a tail each. */
+#define EXT4_ORPHAN_BLOCK_MAGIC 0x0b10ca04
+
+struct ext4_orphan_block_tail {
+	le32 ob_magic;
+	le32 ob_checksum;
+};
+disk_struct_size(struct ext4_orphan_block_tail, 8);
+
 /* Extent tree. */
 #define EXT4_EXT_MAGIC        0xF30A
 #define EXT4_MAX_EXTENT_DEPTH 5

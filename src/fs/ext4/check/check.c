@@ -131,13 +131,14 @@ static void release(struct check *c)
 	for (unsigned i = 0; i < ARRAY_SIZE(c->block_bufs); i++)
 		kfree(c->block_bufs[i]);
 	kfree(c->inode_buf);
+	check_quotas_free(c);
 }
 
 static int run_passes(struct check *c)
 {
 	static int (*const passes[])(struct check *) = {
-		check_super,  check_groups, check_mmp,   check_journal, check_orphans,
-		check_inodes, check_dirs,   check_links, check_bitmaps,
+		check_super,  check_groups, check_mmp,  check_journal, check_orphans,
+		check_inodes, check_files,  check_dirs, check_links,   check_bitmaps,
 	};
 	int err = 0;
 

@@ -166,7 +166,7 @@ static int check_used_inode(struct check *c, struct check_inode *ci)
 	if (!err && !claimed)
 		err = check_content(c, ci);
 	check_inode_sums(c, ci);
-	return err;
+	return err ? err : check_quota_count(c, ci);
 }
 
 static int check_inode(struct check *c, u32 ino, const u8 *bytes)

@@ -55,6 +55,9 @@ struct check_dir_block {
 	u32 dir; /* index in c->dirs */
 };
 
+#define CHECK_QUOTAS 3 /* kinds: of users, groups, projects */
+struct check_quota;
+
 struct check {
 	struct shale *machine;
 	struct super_block *sb;
@@ -82,8 +85,9 @@ struct check {
 	struct check_array orphans; /* u32, sorted: inodes that wait for being deleted or truncated */
 
 	/* By check_super: inodes with ordinary numbers that the super block names: quota, orphan file. */
-	u32 special_inodes[4];
+	u32 special_inodes[CHECK_QUOTAS + 1];
 	unsigned special_count;
+	struct check_quota *quotas; /* check_quota.c: one a kind, NULL: none */
 
 	void *block_bufs[EXT4_MAX_EXTENT_DEPTH + 1]; /* check_block_buf() */
 	void *inode_buf;                             /* check_inode_read() */
@@ -162,6 +166,7 @@ int check_mmp(struct check *c) __must_check;
 int check_journal(struct check *c) __must_check;
 int check_orphans(struct check *c) __must_check;
 int check_inodes(struct check *c) __must_check;
+int check_files(struct check *c) __must_check;
 int check_dirs(struct check *c) __must_check;
 int check_links(struct check *c) __must_check;
 int check_bitmaps(struct check *c) __must_check;
@@ -192,6 +197,18 @@ int check_xattrs_end(struct check *c) __must_check; /* after the last inode: ref
 
 /* check_dirs.c: the directory with this inode number, NULL: none such. */
 struct check_dir *check_dir_find(struct check *c, u32 ino);
+
+/* check_quota.c: counts an inode whose blocks have been counted; then compares, by check_files. */
+int check_quota_count(struct check *c, const struct check_inode *ci) __must_check;
+int check_quotas(struct check *c) __must_check;
+void check_quotas_free(struct check *c);
+
+/*
+ * check_files.c: a regular file by the number of its inode, and block lblk of it, wherever it lies.
+ * -EFSCORRUPTED was told. iput() it.
+ */
+int check_file_open(struct check *c, u32 ino, struct inode **out) __must_check;
+int check_file_read(struct check *c, struct inode *inode, u32 lblk, void *buf, u64 *pblk) __must_check;
 
 /* check_super.c: is it named by the super block for a purpose of its own? Then no name leads to it. */
 bool check_is_special(const struct check *c, u32 ino);
