@@ -173,7 +173,6 @@ static void new_names(struct check_dir_state *s)
 void check_dirents(struct check_dir_state *s, const u8 *data, u32 bytes, u64 pblk,
 		   struct check_dx_block *block)
 {
-	u32 tail = pblk && s->c->sbi->has_csum ? bytes - (u32)sizeof(struct ext4_dir_entry_tail) : bytes;
 	struct entry e = {.pblk = pblk};
 
 	new_names(s);
@@ -188,8 +187,6 @@ void check_dirents(struct check_dir_state *s, const u8 *data, u32 bytes, u64 pbl
 				      "offset %u: entry of %u bytes", e.offset, e.rec_len);
 			return;
 		}
-		if (e.offset == tail)
-			return;
 		e.number = s->entries;
 		check_entry(s, &e, data, block);
 		if (s->entries < 2)

@@ -52,7 +52,7 @@ static int begin_dir(struct check_dir_state *s, struct check_dir *dir)
 	s->entries = 0;
 	s->encrypted = dir->flags & EXT4_ENCRYPT_FL;
 	s->folded = dir->flags & EXT4_CASEFOLD_FL;
-	s->indexed = dir->flags & EXT4_INDEX_FL;
+	s->indexed = dir->flags & EXT4_INDEX_FL && !(dir->flags & EXT4_INLINE_DATA_FL);
 	if (dir->flags & EXT4_INLINE_DATA_FL)
 		return check_inline_dir(s);
 	if (s->indexed && !ext4_has_compat(sbi, EXT4_FEATURE_COMPAT_DIR_INDEX)) {
@@ -78,15 +78,18 @@ static void end_dir(struct check_dir_state *s, u32 next_lblk)
 static void check_block(struct check_dir_state *s, const struct check_dir_block *b, const u8 *data)
 {
 	struct check_dx_block *dx = s->indexed && b->lblk < s->dir->blocks ? &s->dx[b->lblk] : NULL;
+	u32 bytes = s->c->sbi->block_size;
 
 	if (s->indexed && check_htree_block(s, b->lblk, b->pblk, data)) {
 		if (!b->lblk)
-			check_dirents(s, data, s->c->sbi->block_size, b->pblk, NULL);
+			check_dirents(s, data, bytes, b->pblk, NULL);
 		return;
 	}
-	if (s->c->sbi->has_csum)
+	if (s->c->sbi->has_csum) {
 		check_leaf_checksum(s, b->pblk, data);
-	check_dirents(s, data, s->c->sbi->block_size, b->pblk, dx);
+		bytes -= sizeof(struct ext4_dir_entry_tail);
+	}
+	check_dirents(s, data, bytes, b->pblk, dx);
 }
 
 /* Where the pass stands: the next directory to begin, and the block that should come next in the one at hand.

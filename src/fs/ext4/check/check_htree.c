@@ -218,7 +218,7 @@ static void check_bounds(struct check_dir_state *s, u32 lblk)
 	if (b->min < (low->low & ~1u))
 		check_problem(s->c, "htree-low", s->dir->ino, 0,
 			      "index: block %u holds hash %#x, its bound is %#x", lblk, b->min, low->low);
-	if (!high->last && b->max > high->high - (b->kind == CHECK_DX_LEAF))
+	if (!high->last && (b->max > high->high || (b->max == high->high && b->kind == CHECK_DX_LEAF)))
 		check_problem(s->c, "htree-high", s->dir->ino, 0,
 			      "index: block %u holds hash %#x, the next begins with %#x", lblk, b->max,
 			      high->high);
