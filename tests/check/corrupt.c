@@ -32,7 +32,7 @@ int main(int argc, char **argv)
 	if (repair) {
 		volume_repair_checksums(&v);
 	} else {
-		volume_damage(&v, strtoull(argv[2], NULL, 0), text, sizeof(text));
+		volume_damage(&v, strtoull(argv[2], NULL, 0), ~0u, text, sizeof(text));
 		puts(text);
 	}
 	volume_close(&v);

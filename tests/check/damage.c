@@ -13,6 +13,7 @@
 struct damage {
 	struct volume *v;
 	uint64_t random;
+	uint32_t only;
 	char *text;
 	size_t size, used;
 };
@@ -87,7 +88,7 @@ static const struct place *pick(struct damage *d)
 	unsigned sum = 0, kind = 0;
 
 	for (unsigned i = 0; i < d->v->count; i++)
-		present[d->v->places[i].kind] = true;
+		present[d->v->places[i].kind] = d->only >> d->v->places[i].kind & 1;
 	for (unsigned i = 0; i < PLACE_KINDS; i++)
 		sum += present[i] ? weights[i] : 0;
 	for (unsigned at = below(d, sum);; kind++) {
@@ -362,13 +363,24 @@ static void damage_place(struct damage *d, const struct place *place)
 		set_random_byte(d, place);
 }
 
-uint32_t volume_damage(struct volume *v, uint64_t seed, char *text, size_t size)
+static bool has_any(const struct volume *v, uint32_t kinds)
 {
-	struct damage d = {.v = v, .random = seed * 0x2545F4914F6CDD1D, .text = text, .size = size};
+	for (unsigned i = 0; i < v->count; i++)
+		if (kinds >> v->places[i].kind & 1)
+			return true;
+	return false;
+}
+
+uint32_t volume_damage(struct volume *v, uint64_t seed, uint32_t only, char *text, size_t size)
+{
+	struct damage d = {
+		.v = v, .random = seed * 0x2545F4914F6CDD1D, .only = only, .text = text, .size = size};
 	unsigned die = below(&d, 10), n = die < 6 ? 1 : die < 8 ? 2 : 3;
 	uint32_t kinds = 0;
 
 	*text = '\0';
+	if (!has_any(v, only))
+		d.only = ~0u;
 	for (unsigned i = 0; i < n; i++) {
 		const struct place *place = pick(&d);
 		kinds |= 1u << place->kind;

@@ -1,11 +1,12 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * usage: judge [-q] [-j JOBS] [-k DIR] --seeds FIRST COUNT VOLUME..      damages volumes by seed and judges
- * each judge [-q] [-j JOBS] --as-is IMAGE..                   judges volumes as they are Compares what shale
- * says of volumes with what e2fsck -fn says (verdict.h). Each disagreement is told with all that is needed to
- * repeat it; in the end a table by kind of damaged structure. -q: no texts, one line for each disagreement;
- * -k: keeps volumes on which they disagree. A volume on which shale dies or takes more than 20 s counts as a
- * disagreement. Exit status: 0, they always agree; 1, not so; 2, usage.
+ * usage: judge [-q] [-j JOBS] [-k DIR] [-o KIND].. --seeds FIRST COUNT VOLUME..      damages volumes by seed
+ * and judges each judge [-q] [-j JOBS] --as-is IMAGE..                   judges volumes as they are Compares
+ * what shale says of volumes with what e2fsck -fn says (verdict.h). Each disagreement is told with all that
+ * is needed to repeat it; in the end a table by kind of damaged structure. -q: no texts, one line for each
+ * disagreement; -k: keeps volumes on which they disagree; -o: damages only these kinds of structures, by
+ * their names in the table. A volume on which shale dies or takes more than 20 s counts as a disagreement.
+ * Exit status: 0, they always agree; 1, not so; 2, usage.
  *
  * Jobs are processes: JOBS of them share the items by their numbers, each with files of its own. The counts
  * are in memory that all share, each job adds to its own.
@@ -42,6 +43,7 @@ struct run {
 	char **images;
 	unsigned image_count, jobs;
 	uint64_t first, count;
+	uint32_t only; /* kinds of places */
 	bool seeds, quiet;
 	const char *keep;
 	char folder[64];
@@ -184,7 +186,8 @@ static void work(struct run *run, unsigned number)
 		volume_open(&volume, victim->bytes, victim->size);
 		int n = snprintf(job->what, sizeof(job->what),
 				 "seed %llu of %s: ", (unsigned long long)job->item, run->images[image]);
-		kinds = volume_damage(&volume, job->item, job->what + n, sizeof(job->what) - n);
+		kinds = volume_damage(&volume, job->item, run->only ? run->only : ~0u, job->what + n,
+				      sizeof(job->what) - n);
 		volume_close(&volume);
 		judge_one(run, job, victim->path, kinds);
 	}
@@ -265,6 +268,14 @@ static bool report(struct run *run)
 	return !sum.counts[TOO_STRICT] && !sum.counts[TOO_LAX];
 }
 
+static uint32_t kind_named(const char *name)
+{
+	for (unsigned kind = 0; kind < PLACE_KINDS; kind++)
+		if (!strcmp(name, place_names[kind]))
+			return 1u << kind;
+	errx(2, "no kind %s", name);
+}
+
 static void parse(struct run *run, int argc, char **argv)
 {
 	int at = 1;
@@ -276,12 +287,14 @@ static void parse(struct run *run, int argc, char **argv)
 			run->jobs = strtoul(argv[++at], NULL, 0);
 		else if (!strcmp(argv[at], "-k") && at + 1 < argc)
 			run->keep = argv[++at];
+		else if (!strcmp(argv[at], "-o") && at + 1 < argc)
+			run->only |= kind_named(argv[++at]);
 	}
 	run->seeds = at < argc && !strcmp(argv[at], "--seeds");
 	if (run->jobs < 1 || run->jobs > MAX_JOBS || at + (run->seeds ? 3 : 1) >= argc ||
 	    (!run->seeds && strcmp(argv[at], "--as-is")))
-		errx(2,
-		     "usage: judge [-q] [-j JOBS] [-k DIR] --seeds FIRST COUNT VOLUME.. | --as-is IMAGE..");
+		errx(2, "usage: judge [-q] [-j JOBS] [-k DIR] [-o KIND].. --seeds FIRST COUNT VOLUME.. | "
+			"--as-is IMAGE..");
 	if (run->seeds) {
 		run->first = strtoull(argv[at + 1], NULL, 0);
 		run->count = strtoull(argv[at + 2], NULL, 0);

@@ -82,8 +82,9 @@ static inline struct ext4_super_block *volume_super(struct volume *v)
 }
 /* Makes every checksum of metadata right for the bytes as they are now. */
 void volume_repair_checksums(struct volume *v);
-/* Damages 1 to 3 places, chosen by the seed, and mostly repairs checksums. Says in one line what it did;
- * returns the kinds of these places as bits. */
-uint32_t volume_damage(struct volume *v, uint64_t seed, char *text, size_t size);
+/* Damages 1 to 3 places, chosen by the seed, and mostly repairs checksums. only: kinds to choose from, as
+ * bits, where the volume has any of them. Says in one line what it did; returns the kinds of these places as
+ * bits. */
+uint32_t volume_damage(struct volume *v, uint64_t seed, uint32_t only, char *text, size_t size);
 
 #endif
