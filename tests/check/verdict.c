@@ -179,5 +179,8 @@ enum agreement compare_opinions(const struct opinion *e2fsck, const struct opini
 		return UNCOUNTED;
 	if (e2fsck->verdict == shale->verdict || (e2fsck->verdict == GAVE_UP && shale->verdict == DAMAGED))
 		return AGREE;
+	/* 12: it told a damage and then could not go on, as with a feature that it does not know. */
+	if (e2fsck->status & 8 && shale->verdict == GAVE_UP)
+		return AGREE;
 	return e2fsck->verdict == CLEAN ? TOO_STRICT : TOO_LAX;
 }

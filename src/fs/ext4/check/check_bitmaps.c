@@ -126,6 +126,24 @@ static u32 check_block_bitmap(struct check *c, u32 group, const u8 *map)
 	return k.bits - used;
 }
 
+/* Without checksums of groups nobody may say that inodes were never used. */
+static void check_unused_inodes(struct check *c, u32 group)
+{
+	const struct ext4_sb_info *sbi = c->sbi;
+	const struct ext4_group *g = &c->groups[group].desc;
+	u64 first = (u64)group * sbi->inodes_per_group, end = first + sbi->inodes_per_group, at;
+
+	if (sbi->has_csum || sbi->has_gdt_csum || g->itable_unused > sbi->inodes_per_group)
+		return;
+	if (!(g->flags & EXT4_BG_INODE_UNINIT))
+		first = end - g->itable_unused;
+	at = find_next_bit(c->used_inodes, end, first);
+	if (at < end)
+		check_problem_group(c, "group-unused-inodes", group, 0,
+				    "inode %llu is in use but in the part that was never used",
+				    (unsigned long long)at + 1);
+}
+
 static u32 check_inode_bitmap(struct check *c, u32 group, const u8 *map)
 {
 	const struct ext4_sb_info *sbi = c->sbi;
@@ -139,6 +157,7 @@ static u32 check_inode_bitmap(struct check *c, u32 group, const u8 *map)
 			    .padded = sbi->block_size * 8};
 	u32 used = bitmap_weight_le(want, k.bits);
 
+	check_unused_inodes(c, group);
 	compare_bitmap(c, &k, map, want);
 	if (map && has_bitmap_csum(c))
 		check_bitmap_csum(c, group, g->desc.inode_bitmap, map, sbi->inodes_per_group / 8,
@@ -164,7 +183,7 @@ static int read_bitmaps(struct check *c, u32 first, u32 n, bool inodes, u8 *buf,
 		const struct check_group *g = &c->groups[first + i];
 
 		maps[i] = NULL;
-		if ((may_skip && g->desc.flags & uninit) ||
+		if ((may_skip && !g->bad_checksum && g->desc.flags & uninit) ||
 		    (inodes ? g->bad_inode_bitmap : g->bad_block_bitmap))
 			continue;
 		maps[i] = buf + ((size_t)count << c->sbi->block_bits);

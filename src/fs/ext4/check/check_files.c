@@ -89,11 +89,47 @@ static int check_orphan_file(struct check *c)
 	return err;
 }
 
+/* An inode that the super block names for a purpose that the volume does not have. */
+static int check_unused_file(struct check *c, le32 number, u32 feature_on, const char *what)
+{
+	u32 ino = le32_to_cpu(number);
+	const struct ext4_inode *raw;
+	const u8 *bytes;
+	int err;
+
+	if (feature_on || ino < c->sbi->first_ino || !check_ino_valid(c, ino))
+		return 0;
+	err = check_inode_read(c, ino, &bytes);
+	if (err)
+		return err;
+	raw = (const void *)bytes;
+	if (le16_to_cpu(raw->i_links_count) || le32_to_cpu(raw->i_blocks_lo) || le32_to_cpu(raw->i_block[0]))
+		check_problem(c, "file-not-used", ino, 0,
+			      "in use, and named as the %s, which the volume has not", what);
+	__set_bit(ino - 1, c->used_inodes);
+	return 0;
+}
+
+static int check_unused_files(struct check *c)
+{
+	const struct ext4_super_block *es = &c->sbi->es;
+	int err = check_unused_file(c, es->s_prj_quota_inum,
+				    ext4_has_ro_compat(c->sbi, EXT4_FEATURE_RO_COMPAT_QUOTA),
+				    "quota of projects");
+
+	if (err)
+		return err;
+	return check_unused_file(c, es->s_orphan_file_inum,
+				 ext4_has_compat(c->sbi, EXT4_FEATURE_COMPAT_ORPHAN_FILE), "orphan file");
+}
+
 int check_files(struct check *c)
 {
 	int err = check_orphan_file(c);
 
 	if (!err || err == -EFSCORRUPTED)
 		err = check_quotas(c);
+	if (!err || err == -EFSCORRUPTED)
+		err = check_unused_files(c);
 	return err == -EFSCORRUPTED ? 0 : err;
 }

@@ -34,6 +34,7 @@ int check_array_add(struct check *c, struct check_array *a, const void *item, si
 struct check_group {
 	struct ext4_group desc;
 	bool bad_block_bitmap, bad_inode_bitmap, bad_table; /* do not lie where they may: not read */
+	bool bad_checksum; /* of the descriptor: its word that a bitmap was never written does not count */
 	u32 found_dirs;
 };
 

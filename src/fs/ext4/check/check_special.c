@@ -21,8 +21,16 @@ static void bad_resize(struct check *c, u64 pblk, const char *what)
 	check_problem(c, "resize-inode", EXT4_RESIZE_INO, pblk, "resize inode: %s", what);
 }
 
+/* The first pointer from `at` on that is not empty. */
+static u32 find_next_pointer(const le32 *pointers, u32 at, u32 count)
+{
+	while (at < count && !le32_to_cpu(pointers[at]))
+		at++;
+	return at;
+}
+
 /* One reserved block of descriptors of the first group: the list of its copies. Counts the blocks named. */
-static int check_resize_copies(struct check *c, struct check_inode *ci, u64 pblk, u32 offset)
+static int check_resize_copies(struct check *c, struct check_inode *ci, u64 pblk)
 {
 	const struct ext4_sb_info *sbi = c->sbi;
 	u32 room = sbi->block_size / sizeof(le32), at = 0;
@@ -37,12 +45,14 @@ static int check_resize_copies(struct check *c, struct check_inode *ci, u64 pblk
 	for (u32 group = 1; group < sbi->groups_count && at < room; group++) {
 		if (!ext4_bg_has_super(sbi, group))
 			continue;
-		if (le32_to_cpu(copies[at++]) != ext4_group_first_block(sbi, group) + offset) {
+		if (le32_to_cpu(copies[at++]) != (u64)group * sbi->blocks_per_group + pblk) {
 			bad_resize(c, pblk, "copies of reserved descriptors are not where they should be");
 			return 0;
 		}
 	}
 	ci->clusters += at;
+	if (find_next_pointer(copies, at, room) < room)
+		bad_resize(c, pblk, "names more copies of reserved descriptors than there are");
 	return 0;
 }
 
@@ -58,15 +68,18 @@ static int check_resize_map(struct check *c, struct check_inode *ci, u64 dind)
 	if (!map)
 		return -ENOMEM;
 	err = check_read(c, dind, 1, (void *)map);
+	if (!err && sbi->gdb_count + reserved <= room &&
+	    (find_next_pointer(map, 0, sbi->gdb_count) < sbi->gdb_count ||
+	     find_next_pointer(map, sbi->gdb_count + reserved, room) < room))
+		bad_resize(c, dind, "lists more than the reserved descriptors");
 	for (u32 i = 0; i < reserved && !err; i++) {
-		u32 offset = 1 + sbi->gdb_count + i;
-		u64 want = boot + offset;
+		u64 want = boot + 1 + sbi->gdb_count + i;
 
 		if (le32_to_cpu(map[(sbi->gdb_count + i) % room]) != want) {
 			bad_resize(c, dind, "does not list the reserved descriptors");
 			return 0;
 		}
-		err = check_resize_copies(c, ci, want, offset);
+		err = check_resize_copies(c, ci, want);
 	}
 	ci->clusters += reserved;
 	return err;
