@@ -6,14 +6,13 @@
 
 #define CHECK_DAMAGED 4
 
-static const char *options_text; /* -o */
 static bool quiet;
 
 static error_t parse(int key, char *arg, struct argp_state *state)
 {
 	switch (key) {
 	case 'o':
-		options_text = arg;
+		option_mount = arg;
 		return 0;
 	case 'q':
 		quiet = true;
@@ -24,7 +23,7 @@ static error_t parse(int key, char *arg, struct argp_state *state)
 }
 
 static const struct argp_option options[] = {
-	{"options", 'o', "OPTIONS", 0, "mount options, as sb=32768 for a backup super block", 0},
+	{NULL, 'o', "OPTIONS", 0, "the same as --options", 0},
 	{"quiet", 'q', NULL, 0, "only tell by the exit status", 0},
 	{NULL, 0, NULL, 0, NULL, 0},
 };
@@ -72,7 +71,7 @@ static bool check(const char *disk)
 		json_string("image", disk);
 		json_array("problems");
 	}
-	damages = shale_check(tool_root_task(), image->device, NULL, options_text, 0,
+	damages = shale_check(tool_root_task(), image->device, NULL, option_mount, 0,
 			      silent ? first_damage : report, (void *)disk);
 	if (option_json) {
 		json_end();

@@ -9,6 +9,7 @@
 const char *tool_verb = "";
 bool option_json;
 bool option_unlocked;
+const char *option_mount;
 static int status;
 
 void tool_error_text(const char *object, const char *reason)
@@ -77,17 +78,23 @@ static error_t parse_common(int key, char *arg, struct argp_state *state)
 	case KEY_UNLOCKED:
 		option_unlocked = true;
 		return 0;
+	case KEY_OPTIONS:
+		option_mount = arg;
+		return 0;
 	default:
 		return ARGP_ERR_UNKNOWN;
 	}
 }
 
-static const struct argp_option common_options[] = {
-	{"unlocked", KEY_UNLOCKED, NULL, 0, "take no lock on the image", 100}, {NULL, 0, NULL, 0, NULL, 0}};
-static const struct argp_option json_options[] = {
-	{"json", KEY_JSON, NULL, 0, "answer in JSON", 99},
-	{"unlocked", KEY_UNLOCKED, NULL, 0, "take no lock on the image", 100},
-	{NULL, 0, NULL, 0, NULL, 0}};
+#define COMMON_OPTIONS                                                                                       \
+	{"options", KEY_OPTIONS, "OPTIONS", 0, "mount options for images, as sb=32768 or noload", 100},      \
+		{"unlocked", KEY_UNLOCKED, NULL, 0, "take no lock on the image", 100},                       \
+	{                                                                                                    \
+		NULL, 0, NULL, 0, NULL, 0                                                                    \
+	}
+static const struct argp_option common_options[] = {COMMON_OPTIONS};
+static const struct argp_option json_options[] = {{"json", KEY_JSON, NULL, 0, "answer in JSON", 99},
+						  COMMON_OPTIONS};
 const struct argp tool_common_argp = {.options = common_options, .parser = parse_common};
 const struct argp tool_json_argp = {.options = json_options, .parser = parse_common};
 

@@ -13,8 +13,6 @@
 #include <string.h>
 #include <sys/sysmacros.h>
 
-extern bool option_unlocked;
-
 enum kind {
 	T_NAME,
 	T_INAME,
@@ -291,6 +289,14 @@ static int parse_depth(char **argv, int *depth)
 	return 2;
 }
 
+static int parse_options(char **argv)
+{
+	if (!argv[1])
+		bad("needs an argument", *argv);
+	option_mount = argv[1];
+	return 2;
+}
+
 static int parse_word(char **argv)
 {
 	static const struct {
@@ -309,6 +315,8 @@ static int parse_word(char **argv)
 	}
 	if (!strcmp(*argv, "-print"))
 		return 1;
+	if (!strcmp(*argv, "--options"))
+		return parse_options(argv);
 	if (!strcmp(*argv, "-maxdepth"))
 		return parse_depth(argv, &max_depth);
 	if (!strcmp(*argv, "-mindepth"))
@@ -323,8 +331,9 @@ static void usage(FILE *out)
 	      "  -name PATTERN, -iname PATTERN, -path PATTERN\n  -type bcdflps\n  -size [+-]N[ckMG]\n"
 	      "  -links, -inum, -uid, -gid [+-]N\n  -perm MODE, -MODE, /MODE\n  -newer PLACE\n  -empty\n  "
 	      "-maxdepth N, -mindepth N\n"
-	      "  -print0, -ls\n      --json                 answer in JSON\n      --unlocked             "
-	      "take no lock on the image\n"
+	      "  -print0, -ls\n      --json                 answer in JSON\n"
+	      "      --options OPTIONS      mount options for images, as sb=32768 or noload\n"
+	      "      --unlocked             take no lock on the image\n"
 	      "      --help                 show this\n",
 	      out);
 }

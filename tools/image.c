@@ -10,8 +10,6 @@
 #include <sys/mount.h>
 #include <sys/sysmacros.h>
 
-extern bool option_unlocked;
-
 /* What is read here is mostly read once: memory that is used again is faster than new memory, which the host
  * has to clear. */
 #define MEMORY_LIMIT (96ull << 20)
@@ -107,7 +105,7 @@ struct image *image_open(const char *disk)
 	snprintf(mount_point, sizeof(mount_point), "/mnt/%s", image->device + 5);
 	err = shale_mkdir(root_task, mount_point, 0755);
 	if (!err || err == -EEXIST)
-		err = shale_mount(root_task, image->device, mount_point, "ext4", MS_RDONLY, NULL);
+		err = shale_mount(root_task, image->device, mount_point, "ext4", MS_RDONLY, option_mount);
 	if (err) {
 		image_error(disk, shale_mount_error, err);
 		return NULL;

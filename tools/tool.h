@@ -45,10 +45,12 @@ void *tool_alloc(size_t size);
 void *tool_realloc(void *p, size_t size);
 char *tool_printf(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
 
-/* Options that every verb has: --unlocked, and --json where the verb can. */
-extern bool option_json;
+/* Options that every verb has: --unlocked, --options, and --json where the verb can. */
+extern bool option_json, option_unlocked;
+extern const char *option_mount; /* options for mounting images, NULL: none */
 #define KEY_JSON     0x10001
 #define KEY_UNLOCKED 0x10002
+#define KEY_OPTIONS  0x10003
 extern const struct argp tool_common_argp, tool_json_argp; /* for the children of a verb's argp */
 /* Parses; the words that are no options come in *words, ended by NULL. Ends the program with 2 on wrong
  * usage: fewer than `least` words. */

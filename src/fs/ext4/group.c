@@ -52,6 +52,9 @@ u64 ext4_gdb_pblk(const struct ext4_sb_info *sbi, u32 gdb)
 	if (!ext4_in_meta_bg(sbi, gdb))
 		return sbi->sb_pblk + 1 + gdb;
 	group = gdb * sbi->desc_per_block;
+	/* Who mounts by a backup super block wants the backup of these, too: it lies in the next group. */
+	if (sbi->opt.sb_block != EXT4_SUPER_OFFSET / 1024 && group + 1 < sbi->groups_count)
+		group++;
 	/* The boot block takes the place before the super block where blocks are of 1 KiB but counted from 0.
 	 */
 	return ext4_group_first_block(sbi, group) + ext4_bg_has_super(sbi, group) +
