@@ -299,6 +299,9 @@ ssize_t ext4_xattr_inline_data(struct inode *inode, void *buffer, size_t size);
 /* xattr_inode.c: the value of an entry that lies in an inode; its e_value_size bytes are returned. */
 struct ext4_xattr_entry;
 ssize_t ext4_xattr_inode_read(struct inode *inode, const struct ext4_xattr_entry *e, void *buffer);
+/* Does the entry's hash fit its name and its value, in words of 32 bits? Of a value in an inode: its
+ * checksum. */
+bool ext4_xattr_hash_valid(const struct ext4_xattr_entry *e, const void *words, size_t count);
 ssize_t ext4_listxattr(struct dentry *dentry, char *buffer, size_t size);
 int ext4_get_acl(struct inode *inode, int type, bool rcu, struct posix_acl **out);
 

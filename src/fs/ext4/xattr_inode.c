@@ -25,29 +25,39 @@ static int read_value(struct inode *ea, u8 *buffer, u32 bytes)
 	return 0;
 }
 
-/* The hash of an entry: its name, byte by byte, then the checksum of the value. Bytes above 127 once counted
- * as negative. */
-static u32 entry_hash(const struct ext4_xattr_entry *e, u32 value_hash, bool is_signed)
+/* Bytes of names above 127 once counted as negative. */
+static u32 entry_hash(const struct ext4_xattr_entry *e, const void *words, size_t count, bool is_signed)
 {
 	u32 hash = 0;
 
 	for (unsigned i = 0; i < e->e_name_len; i++)
 		hash = (hash << 5 | hash >> 27) ^
 		       (is_signed ? (u32)(s32)(signed char)e->e_name[i] : (u32)(u8)e->e_name[i]);
-	return (hash << 16 | hash >> 16) ^ value_hash;
+	for (size_t i = 0; i < count; i++)
+		hash = (hash << 16 | hash >> 16) ^ get_unaligned_le32((const u8 *)words + i * sizeof(le32));
+	return hash;
+}
+
+bool ext4_xattr_hash_valid(const struct ext4_xattr_entry *e, const void *words, size_t count)
+{
+	u32 hash = le32_to_cpu(e->e_hash);
+
+	return hash == entry_hash(e, words, count, false) || hash == entry_hash(e, words, count, true);
 }
 
 static const char *value_check(const struct inode *inode, const struct inode *ea,
 			       const struct ext4_xattr_entry *e, const void *value)
 {
-	u32 hash = le32_to_cpu(e->e_hash), crc, stored = (u32)ea->i_atime.tv_sec;
+	u32 crc, stored = (u32)ea->i_atime.tv_sec;
+	le32 word;
 
 	if ((u32)ea->i_mtime.tv_sec == (u32)inode->i_ino && ea->i_generation == inode->i_generation)
 		return NULL;
 	crc = ext4_chksum(EXT4_SB(inode->i_sb)->csum_seed, value, le32_to_cpu(e->e_value_size));
 	if (crc != stored)
 		return "checksum of the value differs";
-	if (hash != entry_hash(e, crc, false) && hash != entry_hash(e, crc, true))
+	word = cpu_to_le32(crc);
+	if (!ext4_xattr_hash_valid(e, &word, 1))
 		return "the entry's hash differs";
 	return NULL;
 }

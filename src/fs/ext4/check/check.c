@@ -97,6 +97,7 @@ static int super_refused(struct check *c, int err, const char *why)
 
 static int prepare(struct check *c)
 {
+	xa_init(&c->xattr_index, c->machine);
 	c->inodes_count = le32_to_cpu(c->sbi->es.s_inodes_count);
 	c->clusters_count = check_cluster(c, c->sbi->blocks_count - 1) + 1;
 	/* Large ones take memory of the host only where they are written. */
@@ -127,6 +128,9 @@ static void release(struct check *c)
 	kfree(c->dirs.items);
 	kfree(c->dir_blocks.items);
 	kfree(c->xattr_blocks.items);
+	xa_destroy(&c->xattr_index);
+	kfree(c->ea_values.items);
+	kfree(c->value_map);
 	kfree(c->orphans.items);
 	for (unsigned i = 0; i < ARRAY_SIZE(c->block_bufs); i++)
 		kfree(c->block_bufs[i]);

@@ -24,7 +24,7 @@ bool check_claim(struct check *c, u32 ino, u64 pblk, u64 count, u64 *last_cluste
 		return good;
 	at = find_next_bit(c->used_clusters, end, first);
 	bitmap_set(c->used_clusters, first, end - first);
-	if (at >= end || !good)
+	if (at >= end || !good || ext4_has_ro_compat(c->sbi, EXT4_FEATURE_RO_COMPAT_SHARED_BLOCKS))
 		return good;
 	check_problem(c, "block-shared", ino, (at << c->sbi->cluster_bits) + c->sbi->first_data_block,
 		      "in use by another inode or twice by this one");

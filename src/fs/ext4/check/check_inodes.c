@@ -49,7 +49,8 @@ static void take_raw(struct check *c, struct check_inode *ci, u32 ino, const u8 
 {
 	const struct ext4_sb_info *sbi = c->sbi;
 
-	*ci = (struct check_inode){.ino = ino, .bytes = bytes, .dir = ~0u, .last_cluster = ~0ull};
+	*ci = (struct check_inode){
+		.ino = ino, .bytes = bytes, .dir = ~0u, .last_cluster = ~0ull, .inline_bytes = -1};
 	memcpy(&ci->raw, bytes, min_t(size_t, sbi->inode_size, sizeof(ci->raw)));
 	ci->mode = le16_to_cpu(ci->raw.i_mode);
 	ci->flags = le32_to_cpu(ci->raw.i_flags);
@@ -234,5 +235,7 @@ int check_inodes(struct check *c)
 	bitmap_set(c->used_inodes, 0, min(c->sbi->first_ino - 1, c->inodes_count));
 	for (u32 group = 0; group < c->sbi->groups_count && !err && !c->stop; group++)
 		err = check_table(c, group, buf, run);
-	return err ? err : check_xattrs_end(c);
+	if (!err && !c->stop)
+		check_xattrs_end(c);
+	return err;
 }

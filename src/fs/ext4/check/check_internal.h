@@ -20,6 +20,7 @@
 
 #include "base/alloc.h"
 #include "base/bitmap.h"
+#include "base/xarray.h"
 #include "fs/ext4/ext4_internal.h"
 
 struct check;
@@ -83,7 +84,10 @@ struct check {
 	struct check_array dirs;       /* of struct check_dir */
 	struct check_array dir_blocks; /* of struct check_dir_block */
 	struct check_array xattr_blocks;
-	struct check_array orphans; /* u32, sorted: inodes that wait for being deleted or truncated */
+	struct xarray xattr_index;    /* pblk: its place in xattr_blocks */
+	struct check_array ea_values; /* inodes that hold values, one for each entry that names one */
+	unsigned long *value_map;     /* check_xattr_list(): a bit for each byte of a block */
+	struct check_array orphans;   /* u32, sorted: inodes that wait for being deleted or truncated */
 
 	/* By check_super: inodes with ordinary numbers that the super block names: quota, orphan file. */
 	u32 special_inodes[CHECK_QUOTAS + 1];
@@ -92,6 +96,7 @@ struct check {
 
 	void *block_bufs[EXT4_MAX_EXTENT_DEPTH + 1]; /* check_block_buf() */
 	void *inode_buf;                             /* check_inode_read() */
+	u64 inode_buf_pblk;                          /* what it holds, 0: nothing */
 };
 
 /* check.c: tells a problem. code: a stable name of its kind, "structure-what"; ino and pblk: 0 where they say
@@ -150,6 +155,7 @@ struct check_inode {
 	bool idle;        /* a reserved number that is no file on this volume */
 	bool bad_map;     /* blocks could not all be counted, as was told */
 	bool has_crypt;   /* has the attribute that tells how it is encrypted */
+	s32 inline_bytes; /* of inline data behind the first 60, -1: none */
 	u64 size;         /* all 64 bits */
 	u64 acl;          /* attribute block, 0: none */
 	u64 clusters;     /* that were claimed so far: data, trees, attributes */
@@ -194,7 +200,24 @@ int check_take_data(struct check *c, struct check_inode *ci, u64 lblk, u64 pblk,
 int check_dir_block_add(struct check *c, struct check_inode *ci, u64 lblk, u64 pblk, u64 count) __must_check;
 /* check_xattr.c: attributes in the inode and its attribute block. */
 int check_inode_xattrs(struct check *c, struct check_inode *ci) __must_check;
-int check_xattrs_end(struct check *c) __must_check; /* after the last inode: reference counts */
+void check_xattrs_end(struct check *c); /* after the last inode: reference counts */
+
+/* check_xattr_list.c: one list of attributes, in an inode (pblk 0) or in a block. */
+struct check_xattrs {
+	struct check_inode *ci;
+	const u8 *base; /* what offsets of values count from */
+	u32 first, end; /* bytes from there: where the list begins and its area ends */
+	u64 pblk;
+	/* What was found. */
+	u64 ea_clusters; /* that the inode is charged with for values in other inodes */
+	bool has_crypt;
+	s32 inline_bytes; /* of system.data, -1: has none */
+};
+int check_xattr_list(struct check *c, struct check_xattrs *list) __must_check;
+/* check_xattr_inode.c: an entry whose value lies in an inode. */
+int check_xattr_inode(struct check *c, struct check_xattrs *list,
+		      const struct ext4_xattr_entry *e) __must_check;
+void check_xattr_inodes_end(struct check *c);
 
 /* check_dirs.c: the directory with this inode number, NULL: none such. */
 struct check_dir *check_dir_find(struct check *c, u32 ino);

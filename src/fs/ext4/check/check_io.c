@@ -91,6 +91,8 @@ int check_inode_read(struct check *c, u32 ino, const u8 **raw)
 {
 	u32 group = (ino - 1) / c->sbi->inodes_per_group, index = (ino - 1) % c->sbi->inodes_per_group;
 	u32 block = index / c->sbi->inodes_per_block;
+	u64 pblk;
+	int err;
 
 	if (c->groups[group].bad_table)
 		return -EFSCORRUPTED;
@@ -99,5 +101,12 @@ int check_inode_read(struct check *c, u32 ino, const u8 **raw)
 	if (!c->inode_buf)
 		return -ENOMEM;
 	*raw = (u8 *)c->inode_buf + (size_t)(index % c->sbi->inodes_per_block) * c->sbi->inode_size;
-	return check_read(c, c->groups[group].desc.inode_table + block, 1, c->inode_buf);
+	pblk = c->groups[group].desc.inode_table + block;
+	if (pblk == c->inode_buf_pblk)
+		return 0;
+	c->inode_buf_pblk = 0;
+	err = check_read(c, pblk, 1, c->inode_buf);
+	if (!err)
+		c->inode_buf_pblk = pblk;
+	return err;
 }
