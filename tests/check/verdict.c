@@ -102,12 +102,31 @@ static enum verdict verdict_of_status(int status)
 	return status & 4 ? DAMAGED : GAVE_UP;
 }
 
+/* Whether the replay told of nothing but its work. */
+static bool replay_went_well(const char *text)
+{
+	static const char *const work[] = {"e2fsck 1.", "Clearing orphaned inode",
+					   "Truncating orphaned inode"};
+
+	while (*text) {
+		const char *end = strchrnul(text, '\n');
+		bool known = end == text || memmem(text, end - text, ": recovering journal", 20);
+
+		for (size_t i = 0; i < sizeof(work) / sizeof(work[0]); i++)
+			known |= !strncmp(text, work[i], strlen(work[i]));
+		if (!known)
+			return false;
+		text = *end ? end + 1 : end;
+	}
+	return true;
+}
+
 void ask_e2fsck(const char *image, const char *scratch, struct opinion *opinion)
 {
 	char *const check[] = {"e2fsck", "-fn", (char *)image, NULL};
 	char *const replay[] = {"e2fsck", "-y", "-E", "journal_only", (char *)scratch, NULL};
 	char *const check_copy[] = {"e2fsck", "-fn", (char *)scratch, NULL};
-	bool repaired = false;
+	bool bad = false;
 
 	opinion->text[0] = '\0';
 	if (!journal_is_dirty(image)) {
@@ -115,13 +134,13 @@ void ask_e2fsck(const char *image, const char *scratch, struct opinion *opinion)
 	} else {
 		copy(image, scratch);
 		opinion->status = run(replay, opinion->text, sizeof(opinion->text));
-		repaired = opinion->status & 1 || strstr(opinion->text, "? yes");
+		bad = opinion->status & 1 || !replay_went_well(opinion->text);
 		if (!(opinion->status & ~1))
 			opinion->status = run(check_copy, opinion->text, sizeof(opinion->text));
 		unlink(scratch);
 	}
 	opinion->verdict = verdict_of_status(opinion->status);
-	if (repaired && opinion->verdict == CLEAN)
+	if ((bad || strstr(opinion->text, "trying backup blocks")) && opinion->verdict == CLEAN)
 		opinion->verdict = DAMAGED;
 }
 

@@ -9,7 +9,8 @@
  *
  * e2fsck -fn does not replay a journal, shale does so in memory: a volume whose journal is dirty is judged on
  * a copy that e2fsck -E journal_only has replayed. That step clears what was deleted while open, too. When it
- * ends with an error, or tells of something that it had to repair, the volume counts as damaged.
+ * ends with an error, or tells of anything else, the journal counts as damaged. e2fsck's 0 is not taken,
+ * either, where it had to take the super block of another group, since the first one cannot be used.
  */
 #ifndef SHALE_TESTS_CHECK_VERDICT_H
 #define SHALE_TESTS_CHECK_VERDICT_H
