@@ -207,7 +207,15 @@ int ext4_ext_map(struct inode *inode, struct ext4_map *map) __must_check; /* ext
 int ext4_ext_root_check(struct inode *inode) __must_check;                /* extents.c */
 int ext4_ind_map(struct inode *inode, struct ext4_map *map) __must_check; /* indirect.c */
 int ext4_ind_root_check(struct inode *inode) __must_check;                /* indirect.c */
-u64 ext4_ind_max_blocks(const struct super_block *sb);                    /* indirect.c */
+/* The longest file that a block map can hold, in blocks; indirect.c */
+u64 ext4_ind_max_blocks(const struct super_block *sb);
+/* The most blocks that an inode can count: sectors in 32 bits, or blocks in 48 with huge_file. */
+static inline u64 ext4_file_blocks_max(const struct ext4_sb_info *sbi)
+{
+	if (ext4_has_ro_compat(sbi, EXT4_FEATURE_RO_COMPAT_HUGE_FILE))
+		return (1ull << 48) - 1;
+	return UINT32_MAX >> (sbi->block_bits - 9);
+}
 /* Block lblk of a directory or symlink, verified; -EFSCORRUPTED for a hole. */
 int ext4_bread(struct inode *inode, u32 lblk, const struct buffer_verifier *v,
 	       struct buffer_head **out) __must_check;

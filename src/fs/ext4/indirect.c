@@ -32,11 +32,29 @@ int ext4_ind_root_check(struct inode *inode)
 	return refs_check(inode, 0, EXT4_I(inode)->i_data, EXT4_N_BLOCKS);
 }
 
+/* Indirect blocks that a file of so many blocks without holes has; `bits`: log2 of references in a block. */
+static u64 ind_blocks(u64 blocks, unsigned bits)
+{
+	u64 rest = blocks > EXT4_NDIR_BLOCKS ? blocks - EXT4_NDIR_BLOCKS : 0, sum = 0;
+
+	for (unsigned level = 1; level <= 3 && rest; level++) {
+		u64 here = min(rest, 1ull << (bits * level));
+
+		for (unsigned l = 1; l <= level; l++)
+			sum += (here + (1ull << (bits * l)) - 1) >> (bits * l);
+		rest -= here;
+	}
+	return sum;
+}
+
 u64 ext4_ind_max_blocks(const struct super_block *sb)
 {
-	u64 per = sb->s_blocksize / sizeof(le32);
+	unsigned bits = sb->s_blocksize_bits - 2;
+	u64 tree = EXT4_NDIR_BLOCKS + (1ull << bits) + (1ull << 2 * bits) + (1ull << 3 * bits);
+	u64 limit = ext4_file_blocks_max(EXT4_SB(sb));
 
-	return EXT4_NDIR_BLOCKS + per + per * per + per * per * per;
+	/* What can be counted includes the indirect blocks. */
+	return min(tree, limit - ind_blocks(limit, bits));
 }
 
 /* How many entries from `at` on go on as the first begins: consecutive blocks, or holes. */

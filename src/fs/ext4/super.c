@@ -136,8 +136,9 @@ static int read_super(struct super_block *sb, struct fs_context *fc)
 static void describe_super(struct super_block *sb)
 {
 	struct ext4_sb_info *sbi = EXT4_SB(sb);
-	/* File offsets are counted in blocks of 32 bits. */
-	u64 max = (u64)UINT32_MAX << sbi->block_bits;
+	/* File offsets are counted in blocks of 32 bits, and what a file has in as many as its inode can
+	 * tell. */
+	u64 max = min((u64)UINT32_MAX, ext4_file_blocks_max(sbi)) << sbi->block_bits;
 
 	sb->s_magic = EXT4_SUPER_MAGIC;
 	sb->s_op = &ext4_super_operations;
