@@ -40,9 +40,17 @@ static long k_faccessat(int dfd, const char *path, int mode, int flags)
 {
 	return result(syscall(SYS_faccessat2, dfd, path, mode, flags));
 }
+/* The kernel stops early when the thread has something to do for io_uring, which is shale's on the other
+ * side: so it is asked until the buffer is full. */
 static long k_getdents(int fd, void *buf, size_t size)
 {
-	return result(syscall(SYS_getdents64, fd, buf, size));
+	long sum = 0, got;
+
+	do {
+		got = result(syscall(SYS_getdents64, fd, (char *)buf + sum, size - sum));
+		sum += got > 0 ? got : 0;
+	} while (got > 0 && size - sum >= 24);
+	return sum ? sum : got;
 }
 static long k_pread(int fd, void *buf, size_t size, off_t at)
 {
