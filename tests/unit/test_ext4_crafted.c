@@ -165,7 +165,7 @@ static void extent_empty(struct image *im, struct ext4_inode *inode)
 
 static void extent_overlap(struct image *im, struct ext4_inode *inode)
 {
-	extent(leaf(im, inode), 0)->ee_len = cpu_to_le16(100);
+	extent(leaf(im, inode), 0)->ee_len = cpu_to_le16(3);
 }
 
 static void extent_order(struct image *im, struct ext4_inode *inode)
@@ -272,8 +272,8 @@ static void test_ext4_crafted_inodes(void **state)
 		{"/mnt/file", size_negative, OP_STAT, -EUCLEAN, "size of 0x8000000000000bb8 bytes", NULL},
 		{"/mnt/file", mode_unknown, OP_STAT, -EUCLEAN, "names no kind of file", NULL},
 		{"/mnt/file", deleted, OP_STAT, -EUCLEAN, "which is deleted", NULL},
-		{"/mnt/file", attributes_outside, OP_STAT, -EUCLEAN, "attribute block 2048 lies outside",
-		 NULL},
+		{"/mnt/file", attributes_outside, OP_STAT, -EUCLEAN,
+		 "attribute block at 2048, which no file can have", NULL},
 		{"/mnt/file", with_casefold, OP_STAT, -EUCLEAN, "flags 0x40000000 need a feature", NULL},
 		{"/mnt/file", with_encryption, OP_STAT, -EUCLEAN, "flags 0x800 need a feature", NULL},
 		{"/mnt/d", directory_huge, OP_LIST, -EUCLEAN, "is larger than the volume", NULL},
@@ -356,8 +356,10 @@ static void test_ext4_crafted_block_map(void **state)
 {
 	static const struct craft crafts[] = {
 		{"/mnt/file", nothing, OP_READ, 300000, NULL, NULL},
-		{"/mnt/file", reference_outside, OP_STAT, -EUCLEAN, "names block 4294967295, outside", NULL},
-		{"/mnt/file", indirect_outside, OP_READ, -EUCLEAN, "names block 2048, outside", NULL},
+		{"/mnt/file", reference_outside, OP_STAT, -EUCLEAN,
+		 "names block 4294967295, which no file can have", NULL},
+		{"/mnt/file", indirect_outside, OP_READ, -EUCLEAN, "names block 2048, which no file can have",
+		 NULL},
 		{"/mnt/file", indirect_cycle, OP_READ, 300000, NULL, NULL},
 	};
 	struct image im;

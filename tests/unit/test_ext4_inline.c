@@ -226,7 +226,7 @@ static void without_flag(struct image *im, struct ext4_inode *inode)
 
 static void with_attributes(struct image *im, struct ext4_inode *inode)
 {
-	value_inode(im, inode)->i_file_acl_lo = cpu_to_le32(100);
+	value_inode(im, inode)->i_file_acl_lo = cpu_to_le32(1500);
 }
 
 static void size_differs(struct image *im, struct ext4_inode *inode)
