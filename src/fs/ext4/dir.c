@@ -85,12 +85,14 @@ static int room_for(struct shale *machine, void **array, u32 *room, u32 need, si
 static int add_name(struct shale *machine, struct dx_dir *d, const struct ext4_hash *h, u32 ino,
 		    const char *name, u8 len, u8 type)
 {
-	int err = room_for(machine, (void **)&d->names, &d->room, d->count + 1, sizeof(*d->names));
+	if (unlikely(d->count == d->room || d->text_room - d->text_used < len)) {
+		int err = room_for(machine, (void **)&d->names, &d->room, d->count + 1, sizeof(*d->names));
 
-	if (!err)
-		err = room_for(machine, (void **)&d->text, &d->text_room, d->text_used + len, 1);
-	if (err)
-		return err;
+		if (!err)
+			err = room_for(machine, (void **)&d->text, &d->text_room, d->text_used + len, 1);
+		if (err)
+			return err;
+	}
 	d->names[d->count] = (struct dx_name){.hash = h->hash,
 					      .minor = h->minor,
 					      .seq = d->count,
@@ -109,43 +111,86 @@ struct gather {
 	struct dx_dir *d;
 	struct ext4_hash from; /* what lies before this was told already */
 	u8 version;
+	bool hashes_stored; /* in the entries */
 	int err;
 };
+
+static bool told_before(const struct gather *g, const struct ext4_hash *h)
+{
+	return h->hash < g->from.hash || (h->hash == g->from.hash && h->minor < g->from.minor);
+}
 
 /* Takes a name unless its hash says that it was told already. */
 static int gather_name(struct gather *g, const struct ext4_hash *h, u32 ino, const char *name, u8 len,
 		       u8 file_type)
 {
-	if (h->hash < g->from.hash || (h->hash == g->from.hash && h->minor < g->from.minor))
+	if (told_before(g, h))
 		return 0;
 	return add_name(g->dir->i_sb->s_machine, g->d, h, ino, name, len,
 			ext4_dirent_type(EXT4_SB(g->dir->i_sb), file_type));
 }
 
+/* With its hash, if that is stored; else gather_hashes() gives it one. */
 static bool gather_entry(void *arg, const struct ext4_dir_entry_2 *de, unsigned offset)
 {
 	struct gather *g = arg;
+	const struct ext4_sb_info *sbi = EXT4_SB(g->dir->i_sb);
 	struct ext4_hash h = {0};
 
-	if (!ext4_hash_in_dirent(g->dir))
-		g->err = ext4_dirhash(EXT4_SB(g->dir->i_sb), g->version, de->name, de->name_len, &h);
-	else if (ext4_name_is_encrypted(g->dir, de->name, de->name_len))
-		h = ext4_dirent_hash(de);
-	if (!g->err)
+	if (likely(!g->hashes_stored)) {
+		g->err = add_name(g->dir->i_sb->s_machine, g->d, &h, le32_to_cpu(de->inode), de->name,
+				  de->name_len, ext4_dirent_type(sbi, de->file_type));
+	} else {
+		if (ext4_name_is_encrypted(g->dir, de->name, de->name_len))
+			h = ext4_dirent_hash(de);
 		g->err = gather_name(g, &h, le32_to_cpu(de->inode), de->name, de->name_len, de->file_type);
+	}
 	return !g->err;
+}
+
+/* Hashes the names from `first` on, and drops those that were told already. */
+static int gather_hashes(struct gather *g, u32 first)
+{
+	struct dx_dir *d = g->d;
+	u32 kept = first;
+
+	for (u32 at = first; at < d->count;) {
+		struct ext4_hash_batch batch = {.n = min(d->count - at, (u32)EXT4_HASH_BATCH)};
+		int err;
+
+		for (unsigned i = 0; i < batch.n; i++) {
+			batch.name[i] = d->text + d->names[at + i].text;
+			batch.len[i] = d->names[at + i].len;
+		}
+		err = ext4_dirhash_batch(EXT4_SB(g->dir->i_sb), g->version, &batch);
+		if (err)
+			return err;
+		for (unsigned i = 0; i < batch.n; i++, at++) {
+			if (told_before(g, &batch.hash[i]))
+				continue;
+			d->names[kept] = d->names[at];
+			d->names[kept].hash = batch.hash[i].hash;
+			d->names[kept].minor = batch.hash[i].minor;
+			kept++;
+		}
+	}
+	d->count = kept;
+	return 0;
 }
 
 static int gather_block(struct gather *g, u32 lblk)
 {
 	struct buffer_head *bh;
+	u32 first = g->d->count;
 	int err = ext4_bread(g->dir, lblk, &ext4_dir_verifier, &bh);
 
 	if (err)
 		return err;
 	(void)ext4_dirents_walk(bh->b_data, 0, bh->b_size, bh->b_size, gather_entry, g);
 	brelse(bh);
-	return g->err;
+	if (g->err || g->hashes_stored)
+		return g->err;
+	return gather_hashes(g, first);
 }
 
 /* "." and "..", which a hashed directory keeps in the root of its index, come before all hashes. */
@@ -164,6 +209,7 @@ static int gather_inline(struct gather *g)
 {
 	const struct ext4_sb_info *sbi = EXT4_SB(g->dir->i_sb);
 	struct ext4_hash h;
+	u32 first;
 	int err = ext4_dirhash(sbi, g->version, ".", 1, &h);
 
 	if (!err)
@@ -172,9 +218,12 @@ static int gather_inline(struct gather *g)
 		err = ext4_dirhash(sbi, g->version, "..", 2, &h);
 	if (!err)
 		err = gather_name(g, &h, ext4_inline_parent(g->dir), "..", 2, EXT4_FT_DIR);
+	first = g->d->count;
 	if (!err)
 		ext4_inline_dirents_walk(g->dir, gather_entry, g);
-	return err ? err : g->err;
+	if (err || g->err || g->hashes_stored)
+		return err ? err : g->err;
+	return gather_hashes(g, first);
 }
 
 /* Starts reading the leaves that come next. */
@@ -233,7 +282,7 @@ static int gather_leaves(struct gather *g)
 static int dx_fill(struct inode *dir, struct dx_dir *d, struct ext4_hash from)
 {
 	const struct ext4_sb_info *sbi = EXT4_SB(dir->i_sb);
-	struct gather g = {.dir = dir, .d = d, .from = from};
+	struct gather g = {.dir = dir, .d = d, .from = from, .hashes_stored = ext4_hash_in_dirent(dir)};
 	int err;
 
 	d->count = d->at = d->text_used = 0;

@@ -249,6 +249,15 @@ struct ext4_hash {
 };
 int ext4_dirhash(const struct ext4_sb_info *sbi, u8 version, const char *name, unsigned len,
 		 struct ext4_hash *out) __must_check;
+/* The same for several names, in little more time than for one. */
+#define EXT4_HASH_BATCH 8
+struct ext4_hash_batch {
+	const char *name[EXT4_HASH_BATCH];
+	unsigned len[EXT4_HASH_BATCH], n;
+	struct ext4_hash hash[EXT4_HASH_BATCH]; /* the result */
+};
+int ext4_dirhash_batch(const struct ext4_sb_info *sbi, u8 version,
+		       struct ext4_hash_batch *batch) __must_check;
 
 /* nokey.c: how names of encrypted files are shown without the key. */
 #define EXT4_NOKEY_TEXT_MAX 252u /* characters */

@@ -9,11 +9,6 @@
 
 #define HTREE_EOF_32BIT 0x7fffffffu
 
-static inline u32 rol32(u32 x, unsigned n)
-{
-	return x << n | x >> (32 - n);
-}
-
 static inline u32 name_byte(const char *name, unsigned at, bool is_unsigned)
 {
 	return is_unsigned ? (u32)(u8)name[at] : (u32)(s32)(signed char)name[at];
@@ -33,31 +28,35 @@ static u32 legacy_hash(const char *name, unsigned len, bool is_unsigned)
 	return prev << 1;
 }
 
+/* Four bytes, the first one highest. A byte that counts as negative takes one from those before it. */
+static inline u32 name_word(const char *name, bool is_unsigned)
+{
+	u32 word;
+
+	memcpy(&word, name, 4);
+	word = __be_swap32(word);
+	return is_unsigned ? word : word - ((word & 0x00808080) << 1);
+}
+
 /*
- * Packs a stretch of the name into `words` words, most significant byte first as far as the shifting goes;
- * what the name does not fill is padded with its length, repeated.
+ * Packs a stretch of the name into `words` words, `stride` apart, most significant byte first as far as the
+ * shifting goes; what the name does not fill is padded with its length, repeated.
  */
-static void name_words(const char *name, unsigned len, u32 *buf, unsigned words, bool is_unsigned)
+static inline void name_words(const char *name, unsigned len, u32 *buf, unsigned words, unsigned stride,
+			      bool is_unsigned)
 {
 	u32 pad = len | len << 8, val;
-	unsigned n = min(len, words * 4), i;
+	unsigned at = 0, i = 0;
 
 	pad |= pad << 16;
-	val = pad;
-	for (i = 0; i < n; i++) {
-		val = name_byte(name, i, is_unsigned) + (val << 8);
-		if (i % 4 == 3) {
-			*buf++ = val;
-			val = pad;
-			words--;
-		}
-	}
-	if (words) {
-		*buf++ = val;
-		words--;
-	}
-	while (words--)
-		*buf++ = pad;
+	for (; i < words && at + 4 <= len; i++, at += 4)
+		buf[i * stride] = name_word(name + at, is_unsigned);
+	if (i == words)
+		return;
+	for (val = pad; at < len; at++)
+		val = name_byte(name, at, is_unsigned) + (val << 8);
+	for (buf[i++ * stride] = val; i < words; i++)
+		buf[i * stride] = pad;
 }
 
 static void tea_transform(u32 state[4], const u32 in[4])
@@ -73,42 +72,42 @@ static void tea_transform(u32 state[4], const u32 in[4])
 	state[1] += y;
 }
 
-/* MD4's three rounds of RFC 1320, each over eight words in its own order with its own shifts. */
-static inline u32 md4_f(u32 x, u32 y, u32 z)
-{
-	return z ^ (x & (y ^ z));
-}
-static inline u32 md4_g(u32 x, u32 y, u32 z)
-{
-	return (x & y) + ((x ^ y) & z);
-}
-static inline u32 md4_h(u32 x, u32 y, u32 z)
-{
-	return x ^ y ^ z;
-}
-
-#define STEP(f, a, b, c, d, x, s) (a = rol32(a + f(b, c, d) + (x), s))
+/*
+ * MD4's three rounds of RFC 1320, each over eight words in its own order with its own shifts: of one name, or
+ * of as many as a vector has lanes. Each step waits for the one before, so several names take hardly longer
+ * than one.
+ */
+#define MD4_F(x, y, z)               (z ^ (x & (y ^ z)))
+#define MD4_G(x, y, z)               ((x & y) + ((x ^ y) & z))
+#define MD4_H(x, y, z)               (x ^ y ^ z)
+#define STEP(f, a, b, c, d, x, k, s) (a = a + f(b, c, d) + x + k, a = a << s | a >> (32 - s))
 #define FOUR(f, k, s0, s1, s2, s3, i0, i1, i2, i3)                                                           \
-	STEP(f, a, b, c, d, in[i0] + (k), s0);                                                               \
-	STEP(f, d, a, b, c, in[i1] + (k), s1);                                                               \
-	STEP(f, c, d, a, b, in[i2] + (k), s2);                                                               \
-	STEP(f, b, c, d, a, in[i3] + (k), s3)
+	STEP(f, a, b, c, d, in[i0], k, s0);                                                                  \
+	STEP(f, d, a, b, c, in[i1], k, s1);                                                                  \
+	STEP(f, c, d, a, b, in[i2], k, s2);                                                                  \
+	STEP(f, b, c, d, a, in[i3], k, s3)
+#define HALF_MD4(name, word)                                                                                 \
+	static void name(word state[4], const word in[8])                                                    \
+	{                                                                                                    \
+		word a = state[0], b = state[1], c = state[2], d = state[3];                                 \
+                                                                                                             \
+		FOUR(MD4_F, 0u, 3, 7, 11, 19, 0, 1, 2, 3);                                                   \
+		FOUR(MD4_F, 0u, 3, 7, 11, 19, 4, 5, 6, 7);                                                   \
+		FOUR(MD4_G, 0x5A827999u, 3, 5, 9, 13, 1, 3, 5, 7);                                           \
+		FOUR(MD4_G, 0x5A827999u, 3, 5, 9, 13, 0, 2, 4, 6);                                           \
+		FOUR(MD4_H, 0x6ED9EBA1u, 3, 9, 11, 15, 3, 7, 2, 6);                                          \
+		FOUR(MD4_H, 0x6ED9EBA1u, 3, 9, 11, 15, 1, 5, 0, 4);                                          \
+		state[0] += a;                                                                               \
+		state[1] += b;                                                                               \
+		state[2] += c;                                                                               \
+		state[3] += d;                                                                               \
+	}
 
-static void half_md4_transform(u32 state[4], const u32 in[8])
-{
-	u32 a = state[0], b = state[1], c = state[2], d = state[3];
+typedef u32 hash_lanes __attribute__((vector_size(4 * EXT4_HASH_BATCH)));
 
-	FOUR(md4_f, 0u, 3, 7, 11, 19, 0, 1, 2, 3);
-	FOUR(md4_f, 0u, 3, 7, 11, 19, 4, 5, 6, 7);
-	FOUR(md4_g, 0x5A827999u, 3, 5, 9, 13, 1, 3, 5, 7);
-	FOUR(md4_g, 0x5A827999u, 3, 5, 9, 13, 0, 2, 4, 6);
-	FOUR(md4_h, 0x6ED9EBA1u, 3, 9, 11, 15, 3, 7, 2, 6);
-	FOUR(md4_h, 0x6ED9EBA1u, 3, 9, 11, 15, 1, 5, 0, 4);
-	state[0] += a;
-	state[1] += b;
-	state[2] += c;
-	state[3] += d;
-}
+HALF_MD4(half_md4_transform, u32)
+HALF_MD4(half_md4_transform_lanes, hash_lanes)
+#undef HALF_MD4
 #undef FOUR
 #undef STEP
 
@@ -120,10 +119,22 @@ static void seed_state(const struct ext4_sb_info *sbi, u32 state[4])
 	memcpy(state, seeded ? sbi->hash_seed : md4_start, 4 * sizeof(*state));
 }
 
+static bool hash_is_unsigned(u8 version)
+{
+	return version >= DX_HASH_LEGACY_UNSIGNED && version <= DX_HASH_TEA_UNSIGNED;
+}
+
+static u32 hash_tidy(u32 hash)
+{
+	hash &= ~1u;
+	/* The largest hash would stand for the end of the directory. */
+	return hash == HTREE_EOF_32BIT << 1 ? (HTREE_EOF_32BIT - 1) << 1 : hash;
+}
+
 int ext4_dirhash(const struct ext4_sb_info *sbi, u8 version, const char *name, unsigned len,
 		 struct ext4_hash *out)
 {
-	bool is_unsigned = version >= DX_HASH_LEGACY_UNSIGNED && version <= DX_HASH_TEA_UNSIGNED;
+	bool is_unsigned = hash_is_unsigned(version);
 	u32 state[4], in[8];
 
 	seed_state(sbi, state);
@@ -136,7 +147,7 @@ int ext4_dirhash(const struct ext4_sb_info *sbi, u8 version, const char *name, u
 	case DX_HASH_HALF_MD4:
 	case DX_HASH_HALF_MD4_UNSIGNED:
 		for (unsigned at = 0; at < len; at += 32) {
-			name_words(name + at, len - at, in, 8, is_unsigned);
+			name_words(name + at, len - at, in, 8, 1, is_unsigned);
 			half_md4_transform(state, in);
 		}
 		out->hash = state[1];
@@ -145,7 +156,7 @@ int ext4_dirhash(const struct ext4_sb_info *sbi, u8 version, const char *name, u
 	case DX_HASH_TEA:
 	case DX_HASH_TEA_UNSIGNED:
 		for (unsigned at = 0; at < len; at += 16) {
-			name_words(name + at, len - at, in, 4, is_unsigned);
+			name_words(name + at, len - at, in, 4, 1, is_unsigned);
 			tea_transform(state, in);
 		}
 		out->hash = state[0];
@@ -154,9 +165,42 @@ int ext4_dirhash(const struct ext4_sb_info *sbi, u8 version, const char *name, u
 	default:
 		return -EOPNOTSUPP;
 	}
-	out->hash &= ~1u;
-	/* The largest hash would stand for the end of the directory. */
-	if (out->hash == HTREE_EOF_32BIT << 1)
-		out->hash = (HTREE_EOF_32BIT - 1) << 1;
+	out->hash = hash_tidy(out->hash);
 	return 0;
+}
+
+/* Names of at most 32 bytes by half MD4: those of a batch at once. */
+static void half_md4_batch(const struct ext4_sb_info *sbi, struct ext4_hash_batch *batch, bool is_unsigned)
+{
+	hash_lanes in[8], state[4];
+	u32 start[4];
+
+	seed_state(sbi, start);
+	for (unsigned i = 0; i < 4; i++)
+		state[i] = start[i] - (hash_lanes){0};
+	for (unsigned i = 0; i < EXT4_HASH_BATCH; i++) {
+		unsigned lane = i < batch->n ? i : 0;
+
+		name_words(batch->name[lane], batch->len[lane], (u32 *)in + i, 8, EXT4_HASH_BATCH,
+			   is_unsigned);
+	}
+	half_md4_transform_lanes(state, in);
+	for (unsigned i = 0; i < batch->n; i++)
+		batch->hash[i] = (struct ext4_hash){hash_tidy(state[1][i]), state[2][i]};
+}
+
+int ext4_dirhash_batch(const struct ext4_sb_info *sbi, u8 version, struct ext4_hash_batch *batch)
+{
+	unsigned longest = 0;
+	int err = 0;
+
+	for (unsigned i = 0; i < batch->n; i++)
+		longest = max(longest, batch->len[i]);
+	if (longest <= 32 && (version == DX_HASH_HALF_MD4 || version == DX_HASH_HALF_MD4_UNSIGNED)) {
+		half_md4_batch(sbi, batch, hash_is_unsigned(version));
+		return 0;
+	}
+	for (unsigned i = 0; i < batch->n && !err; i++)
+		err = ext4_dirhash(sbi, version, batch->name[i], batch->len[i], &batch->hash[i]);
+	return err;
 }
