@@ -45,8 +45,9 @@ int jbd2_journal_open(const struct jbd2_place *place, char *why, size_t why_size
 void jbd2_journal_close(struct jbd2_journal *journal); /* NULL is fine */
 
 /* What the super block says. */
-bool jbd2_needs_recovery(const struct jbd2_journal *journal); /* the log is not empty */
-int jbd2_errno(const struct jbd2_journal *journal);           /* negative; 0: the journal had not failed */
+bool jbd2_needs_recovery(const struct jbd2_journal *journal);    /* the log is not empty */
+bool jbd2_may_have_features(const struct jbd2_journal *journal); /* false: of version 1 */
+int jbd2_errno(const struct jbd2_journal *journal);              /* negative; 0: the journal had not failed */
 
 struct jbd2_recovery_ops {
 	/* Before all others: at most so many calls of `replay` will come. Optional. */

@@ -36,6 +36,7 @@ struct jbd2_journal {
 	u32 start, sequence;
 	u32 fc_first, fc_blocks;
 	int error;
+	bool version_2; /* has features at all */
 	u32 compat, incompat;
 	bool has_csum; /* v2 or v3: each block has a checksum */
 	u32 csum_seed;

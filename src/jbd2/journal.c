@@ -42,7 +42,8 @@ static int check_identity(struct jbd2_journal *journal, const struct jbd2_super_
 		return jbd2_error(journal, -EINVAL,
 				  "journal super block: blocks of %u bytes, but the volume's have %u",
 				  block_size, journal->block_size);
-	if (type == JBD2_SUPERBLOCK_V2) {
+	journal->version_2 = type == JBD2_SUPERBLOCK_V2;
+	if (journal->version_2) {
 		journal->compat = be32_to_cpu(sb->s_feature_compat);
 		journal->incompat = be32_to_cpu(sb->s_feature_incompat);
 	}
@@ -55,7 +56,7 @@ static int check_features(struct jbd2_journal *journal, const struct jbd2_super_
 	u32 unknown = journal->incompat & ~(u32)KNOWN_INCOMPAT,
 	    ro_compat = be32_to_cpu(sb->s_feature_ro_compat);
 
-	if (be32_to_cpu(sb->s_header.h_blocktype) == JBD2_SUPERBLOCK_V1)
+	if (!journal->version_2)
 		return 0;
 	if (unknown)
 		return jbd2_error(journal, -EOPNOTSUPP,
@@ -222,6 +223,11 @@ void jbd2_journal_close(struct jbd2_journal *journal)
 bool jbd2_needs_recovery(const struct jbd2_journal *journal)
 {
 	return journal->start != 0;
+}
+
+bool jbd2_may_have_features(const struct jbd2_journal *journal)
+{
+	return journal->version_2;
 }
 
 int jbd2_errno(const struct jbd2_journal *journal)

@@ -151,6 +151,18 @@ static int journal_replay(struct super_block *sb, struct jbd2_journal *journal, 
 	return evict_inodes(sb);
 }
 
+/* A volume with 64bit or metadata_csum wants the same of its journal. */
+static int check_version(const struct ext4_sb_info *sbi, const struct jbd2_journal *journal, char *why,
+			 size_t why_size)
+{
+	if (jbd2_may_have_features(journal) ||
+	    (!ext4_has_incompat(sbi, EXT4_FEATURE_INCOMPAT_64BIT) &&
+	     !ext4_has_ro_compat(sbi, EXT4_FEATURE_RO_COMPAT_METADATA_CSUM)))
+		return 0;
+	snprintf(why, why_size, "the journal is of version 1, which knows neither 64bit nor checksums");
+	return -EINVAL;
+}
+
 static int journal_use(struct super_block *sb, char *why, size_t why_size)
 {
 	bool recover = ext4_has_incompat(EXT4_SB(sb), EXT4_FEATURE_INCOMPAT_RECOVER);
@@ -159,9 +171,10 @@ static int journal_use(struct super_block *sb, char *why, size_t why_size)
 
 	if (err)
 		return err;
-	if (jbd2_needs_recovery(journal) && !recover)
+	err = check_version(EXT4_SB(sb), journal, why, why_size);
+	if (!err && jbd2_needs_recovery(journal) && !recover)
 		ext4_msg(sb, LOGLEVEL_INFO, "what the journal holds is not needed");
-	if (recover)
+	if (!err && recover)
 		err = journal_replay(sb, journal, why, why_size);
 	if (!err && jbd2_errno(journal))
 		ext4_msg(sb, LOGLEVEL_WARNING,
