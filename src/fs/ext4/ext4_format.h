@@ -423,6 +423,19 @@ disk_struct_size(struct dx_tail, 8);
 #define DX_HASH_TEA_UNSIGNED      5
 #define DX_HASH_SIPHASH           6
 
+/* Fast commits: in the journal's fast-commit area, a sequence of tags, each with its length before it. */
+struct ext4_fc_tl {
+	le16 fc_tag;
+	le16 fc_len; /* of what follows */
+};
+disk_struct_size(struct ext4_fc_tl, 4);
+#define EXT4_FC_TAG_HEAD 0x0009
+struct ext4_fc_head {
+	le32 fc_features;
+	le32 fc_tid;
+};
+disk_struct_size(struct ext4_fc_head, 8);
+
 /* Extended attributes. */
 #define EXT4_XATTR_MAGIC 0xEA020000
 
