@@ -140,7 +140,9 @@ void ask_e2fsck(const char *image, const char *scratch, struct opinion *opinion)
 		unlink(scratch);
 	}
 	opinion->verdict = verdict_of_status(opinion->status);
-	if ((bad || strstr(opinion->text, "trying backup blocks")) && opinion->verdict == CLEAN)
+	if (strstr(opinion->text, "trying backup blocks") || strstr(opinion->text, "despite errors"))
+		bad = true;
+	if (bad && opinion->verdict == CLEAN)
 		opinion->verdict = DAMAGED;
 }
 
@@ -190,6 +192,19 @@ void ask_shale(const char *image, struct opinion *opinion)
 	error = shale_free(machine);
 	if (error)
 		errx(1, "the machine for %s ends with %s", image, strerror(-error));
+}
+
+bool linux_mounts(const char *image, const char *folder)
+{
+	char command[512], text[1024] = "";
+	char *const mount[] = {"unshare", "-m", "sh", "-c", command, NULL};
+
+	/* Read-only, but not on a read-only device: a journal must be replayed. */
+	snprintf(command, sizeof(command),
+		 "mkdir -p '%s' && losetup -f --show '%s' >'%s.dev' && mount -o ro $(cat '%s.dev') '%s'; "
+		 "status=$?; umount '%s'; losetup -d $(cat '%s.dev'); exit $status",
+		 folder, image, folder, folder, folder, folder, folder);
+	return run(mount, text, sizeof(text)) == 0;
 }
 
 enum agreement compare_opinions(const struct opinion *e2fsck, const struct opinion *shale)

@@ -303,7 +303,10 @@ disk_field_offset(struct ext4_inode, i_extra_isize, 0x80);
 disk_field_offset(struct ext4_inode, i_projid, 0x9C);
 
 /* Multiple mount protection. */
-#define EXT4_MMP_MAGIC 0x004D4D50
+#define EXT4_MMP_MAGIC     0x004D4D50
+#define EXT4_MMP_SEQ_CLEAN 0xFF4D4D50 /* nobody writes the volume */
+#define EXT4_MMP_SEQ_FSCK  0xE24D4D50 /* a checker does */
+#define EXT4_MMP_SEQ_MAX   0xE24D4D4F
 
 struct mmp_struct {
 	le32 mmp_magic;

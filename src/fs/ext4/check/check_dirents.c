@@ -73,12 +73,20 @@ static void check_name(struct check_dir_state *s, const struct entry *e)
 		entry_problem(s, e, "dir-name", "holds a slash or a zero");
 }
 
+/* Inodes that are kept for the volume itself; two files of quota stay so whether there are quotas or not. */
+static bool is_reserved(const struct check *c, u32 ino)
+{
+	return (ino < c->sbi->first_ino && ino != EXT4_ROOT_INO) ||
+	       ino == le32_to_cpu(c->sbi->es.s_usr_quota_inum) ||
+	       ino == le32_to_cpu(c->sbi->es.s_grp_quota_inum);
+}
+
 /* Whether the entry names an inode that can have a name. */
 static bool check_inode(struct check_dir_state *s, const struct entry *e)
 {
 	const struct check *c = s->c;
 
-	if (!check_ino_valid(c, e->ino) || (e->ino < c->sbi->first_ino && e->ino != EXT4_ROOT_INO)) {
+	if (!check_ino_valid(c, e->ino) || is_reserved(c, e->ino)) {
 		entry_problem(s, e, "dir-entry-inode", "names inode %u, which can have no name", e->ino);
 		return false;
 	}

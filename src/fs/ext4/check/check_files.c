@@ -103,10 +103,9 @@ static int check_unused_file(struct check *c, le32 number, u32 feature_on, const
 	if (err)
 		return err;
 	raw = (const void *)bytes;
-	if (le16_to_cpu(raw->i_links_count) || le32_to_cpu(raw->i_blocks_lo) || le32_to_cpu(raw->i_block[0]))
+	if (le16_to_cpu(raw->i_links_count))
 		check_problem(c, "file-not-used", ino, 0,
 			      "in use, and named as the %s, which the volume has not", what);
-	__set_bit(ino - 1, c->used_inodes);
 	return 0;
 }
 

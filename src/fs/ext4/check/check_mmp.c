@@ -9,6 +9,7 @@ int check_mmp(struct check *c)
 {
 	u64 pblk = le64_to_cpu(c->sbi->es.s_mmp_block);
 	const struct mmp_struct *mmp = check_block_buf(c, 0);
+	u32 sequence;
 	int err;
 
 	if (!ext4_has_incompat(c->sbi, EXT4_FEATURE_INCOMPAT_MMP))
@@ -23,6 +24,7 @@ int check_mmp(struct check *c)
 	err = check_read(c, pblk, 1, (void *)mmp);
 	if (err)
 		return err;
+	sequence = le32_to_cpu(mmp->mmp_seq);
 	if (le32_to_cpu(mmp->mmp_magic) != EXT4_MMP_MAGIC)
 		check_problem(c, "mmp-magic", 0, pblk, "multiple mount protection: magic number is %#010x",
 			      le32_to_cpu(mmp->mmp_magic));
@@ -30,5 +32,8 @@ int check_mmp(struct check *c)
 		 ext4_chksum(c->sbi->csum_seed, mmp, offsetof(struct mmp_struct, mmp_checksum)) !=
 			 le32_to_cpu(mmp->mmp_checksum))
 		check_problem(c, "mmp-checksum", 0, pblk, "multiple mount protection: wrong checksum");
+	else if (sequence > EXT4_MMP_SEQ_MAX && sequence != EXT4_MMP_SEQ_CLEAN)
+		check_problem(c, "mmp-sequence", 0, pblk,
+			      "multiple mount protection: sequence %#010x means nothing", sequence);
 	return 0;
 }
