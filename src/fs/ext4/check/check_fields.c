@@ -20,6 +20,8 @@ void check_dir_flags(struct check *c, const struct check_inode *ci)
 
 	if (ci->flags & EXT4_CASEFOLD_FL && (!dir || !ext4_has_incompat(sbi, EXT4_FEATURE_INCOMPAT_CASEFOLD)))
 		tell_flag(c, ci, dir ? "casefold, without the feature" : "casefold, and no directory");
+	if (dir && ci->flags & EXT4_INDEX_FL && ci->flags & EXT4_INLINE_DATA_FL)
+		tell_flag(c, ci, "index of inline data");
 	if (ci->flags & EXT4_INDEX_FL && !ci->idle &&
 	    (!dir || !ext4_has_compat(sbi, EXT4_FEATURE_COMPAT_DIR_INDEX)))
 		tell_flag(c, ci, dir ? "index, without the feature dir_index" : "index, and no directory");
@@ -132,16 +134,31 @@ static const char *file_size_check(const struct check *c, const struct check_ino
 	return NULL;
 }
 
+/* Content in the inode: 60 bytes in the place of the map, the rest in an attribute. */
+void check_inline_data(struct check *c, const struct check_inode *ci)
+{
+	u64 room = sizeof(ci->raw.i_block) + max(ci->inline_bytes, 0);
+
+	if (ci->inline_bytes < 0)
+		check_problem(c, "inline-data", ci->ino, 0, "has inline data, but no attribute for it");
+	if (ci->flags & EXT4_EXTENTS_FL)
+		tell_flag(c, ci, "inline data and extents");
+	if (S_ISREG(ci->mode) ? ci->size <= room : ci->size == room)
+		return;
+	(S_ISREG(ci->mode) ? check_note : check_problem)(
+		c, "inline-size", ci->ino, 0, "inline data of %llu bytes, where %llu are kept",
+		(unsigned long long)ci->size, (unsigned long long)room);
+}
+
 void check_inode_sums(struct check *c, const struct check_inode *ci)
 {
+	bool is_inline = ci->flags & EXT4_INLINE_DATA_FL;
 	const char *why = NULL;
 
-	if (ci->bad_map)
+	if (ci->bad_map || (is_inline && S_ISLNK(ci->mode)))
 		return;
 	check_block_count(c, ci);
-	if (ci->flags & EXT4_INLINE_DATA_FL)
-		return;
-	if (S_ISDIR(ci->mode))
+	if (S_ISDIR(ci->mode) && !is_inline)
 		why = ci->size != ci->end_lblk << c->sbi->block_bits ? "not that of its blocks" : NULL;
 	else if (S_ISREG(ci->mode) || ci->reserved)
 		why = file_size_check(c, ci);

@@ -134,8 +134,11 @@ static int check_content(struct check *c, struct check_inode *ci)
 	bool link = S_ISLNK(ci->mode);
 	int err = 0;
 
-	if (ci->flags & EXT4_INLINE_DATA_FL && ext4_has_incompat(c->sbi, EXT4_FEATURE_INCOMPAT_INLINE_DATA))
+	if (ci->flags & EXT4_INLINE_DATA_FL && ext4_has_incompat(c->sbi, EXT4_FEATURE_INCOMPAT_INLINE_DATA)) {
+		if (link || S_ISREG(ci->mode) || S_ISDIR(ci->mode))
+			check_inline_data(c, ci);
 		return 0;
+	}
 	if (S_ISREG(ci->mode) || (!ci->reserved && S_ISDIR(ci->mode)) ||
 	    (link && !check_symlink_is_fast(c, ci)))
 		err = check_inode_blocks(c, ci);

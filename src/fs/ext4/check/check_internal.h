@@ -183,6 +183,7 @@ int check_bitmaps(struct check *c) __must_check;
 void check_dir_flags(struct check *c, const struct check_inode *ci);
 void check_inode_flags(struct check *c, const struct check_inode *ci);
 void check_inode_fields(struct check *c, const struct check_inode *ci);
+void check_inline_data(struct check *c, const struct check_inode *ci);
 void check_inode_sums(struct check *c, const struct check_inode *ci);
 /* check_symlink.c: what a symlink says; after its blocks. */
 bool check_symlink_is_fast(const struct check *c, const struct check_inode *ci);

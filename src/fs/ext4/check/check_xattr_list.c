@@ -62,10 +62,12 @@ static void check_value(struct check *c, const struct check_xattrs *list, u32 at
 		tell(c, list, "xattr-hash", at, "hash does not fit name and value");
 }
 
+/* A name ends with its first zero, whatever its length. */
 static bool has_name(const struct ext4_xattr_entry *e, u8 index, const char *name)
 {
-	return e->e_name_index == index && e->e_name_len == strlen(name) &&
-	       !memcmp(e->e_name, name, e->e_name_len);
+	size_t len = strnlen(e->e_name, e->e_name_len);
+
+	return e->e_name_index == index && len == strlen(name) && !memcmp(e->e_name, name, len);
 }
 
 static int check_entry(struct check *c, struct check_xattrs *list, u32 at)
