@@ -140,6 +140,7 @@ int ext4_fill_super_features(struct ext4_sb_info *sbi, char *why, size_t why_siz
 /* check/check.c: checks the volume of a super block that is filled as far as reading it went: super_err and
  * super_why are how that ended. Tells `check` what is wrong; -errno: could not be checked. */
 struct fs_check;
+void ext4_check_amend(struct ext4_super_block *es); /* check/check_amend.c: before it is verified */
 int ext4_check_volume(struct super_block *sb, struct fs_check *check, int super_err,
 		      const char *super_why) __must_check;
 
@@ -149,6 +150,10 @@ int ext4_check_volume(struct super_block *sb, struct fs_check *check, int super_
  */
 struct fs_context;
 int ext4_journal_load(struct super_block *sb, struct fs_context *fc) __must_check;
+/* Only opens the journal that the super block names; `why` says in words what is wrong. */
+struct jbd2_journal;
+int ext4_journal_open(struct super_block *sb, char *why, size_t why_size,
+		      struct jbd2_journal **out) __must_check;
 /* Makes sbi->remap and lets sbi->bdev be its device, unless that was done. */
 int ext4_remap_begin(struct super_block *sb) __must_check;
 

@@ -68,7 +68,7 @@ static int journal_map(void *ctx, u32 jblk, u32 max, u64 *pblk, u32 *len)
 	return err;
 }
 
-static int journal_open(struct super_block *sb, char *why, size_t why_size, struct jbd2_journal **out)
+int ext4_journal_open(struct super_block *sb, char *why, size_t why_size, struct jbd2_journal **out)
 {
 	struct ext4_sb_info *sbi = EXT4_SB(sb);
 	u32 ino = le32_to_cpu(sbi->es.s_journal_inum), dev = le32_to_cpu(sbi->es.s_journal_dev);
@@ -195,7 +195,7 @@ static int journal_use(struct super_block *sb, char *why, size_t why_size)
 {
 	bool recover = ext4_has_incompat(EXT4_SB(sb), EXT4_FEATURE_INCOMPAT_RECOVER);
 	struct jbd2_journal *journal;
-	int err = journal_open(sb, why, why_size, &journal);
+	int err = ext4_journal_open(sb, why, why_size, &journal);
 
 	if (err)
 		return err;

@@ -89,37 +89,46 @@ static int check_orphan_file(struct check *c)
 	return err;
 }
 
-/* An inode that the super block names for a purpose that the volume does not have. */
-static int check_unused_file(struct check *c, le32 number, u32 feature_on, const char *what)
+/*
+ * An inode that the super block names for a purpose that the volume does not have. It must be free; that of
+ * the quota of projects has to be marked as in use nevertheless.
+ */
+static int check_unused_file(struct check *c, le32 number, const char *what, bool marked)
 {
 	u32 ino = le32_to_cpu(number);
 	const struct ext4_inode *raw;
 	const u8 *bytes;
 	int err;
 
-	if (feature_on || ino < c->sbi->first_ino || !check_ino_valid(c, ino))
+	if (ino < c->sbi->first_ino || !check_ino_valid(c, ino))
 		return 0;
 	err = check_inode_read(c, ino, &bytes);
 	if (err)
 		return err;
 	raw = (const void *)bytes;
-	if (le16_to_cpu(raw->i_links_count))
+	if (le16_to_cpu(raw->i_links_count) || le32_to_cpu(raw->i_blocks_lo) || le32_to_cpu(raw->i_block[0]))
 		check_problem(c, "file-not-used", ino, 0,
-			      "in use, and named as the %s, which the volume has not", what);
+			      "holds data, and is named as the %s, which the volume has not", what);
+	else if (marked)
+		__set_bit(ino - 1, c->used_inodes);
 	return 0;
 }
 
 static int check_unused_files(struct check *c)
 {
 	const struct ext4_super_block *es = &c->sbi->es;
-	int err = check_unused_file(c, es->s_prj_quota_inum,
-				    ext4_has_ro_compat(c->sbi, EXT4_FEATURE_RO_COMPAT_QUOTA),
-				    "quota of projects");
+	int err = 0;
 
-	if (err)
-		return err;
-	return check_unused_file(c, es->s_orphan_file_inum,
-				 ext4_has_compat(c->sbi, EXT4_FEATURE_COMPAT_ORPHAN_FILE), "orphan file");
+	if (!ext4_has_ro_compat(c->sbi, EXT4_FEATURE_RO_COMPAT_QUOTA)) {
+		err = check_unused_file(c, es->s_usr_quota_inum, "quota of users", false);
+		if (!err)
+			err = check_unused_file(c, es->s_grp_quota_inum, "quota of groups", false);
+		if (!err)
+			err = check_unused_file(c, es->s_prj_quota_inum, "quota of projects", true);
+	}
+	if (!err && !ext4_has_compat(c->sbi, EXT4_FEATURE_COMPAT_ORPHAN_FILE))
+		err = check_unused_file(c, es->s_orphan_file_inum, "orphan file", false);
+	return err;
 }
 
 int check_files(struct check *c)

@@ -39,7 +39,8 @@ static u8 kind_of(u16 mode)
 static bool is_idle(const struct check *c, u32 ino)
 {
 	if (ino == EXT4_JOURNAL_INO)
-		return !ext4_has_compat(c->sbi, EXT4_FEATURE_COMPAT_HAS_JOURNAL);
+		return !ext4_has_compat(c->sbi, EXT4_FEATURE_COMPAT_HAS_JOURNAL) &&
+		       le32_to_cpu(c->sbi->es.s_journal_inum) != ino;
 	if (ino == USER_QUOTA_INO || ino == GROUP_QUOTA_INO)
 		return !check_is_special(c, ino);
 	return ino == BAD_BLOCKS_INO;

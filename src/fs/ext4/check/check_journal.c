@@ -5,6 +5,7 @@
  * check began, and a journal that cannot be replayed ended the check there.
  */
 #include "fs/ext4/check/check_internal.h"
+#include "jbd2/jbd2.h"
 #include "jbd2/jbd2_format.h"
 
 static int check_super_of_journal(struct check *c, struct inode *inode)
@@ -46,20 +47,38 @@ static int check_file_of_journal(struct check *c, struct inode *inode)
 	return err;
 }
 
+/* A whole journal may be left over from a time when the feature was on. */
+static int check_left_over(struct check *c, u32 ino)
+{
+	struct jbd2_journal *journal;
+	char why[192] = "";
+	int err = ext4_journal_open(c->sb, why, sizeof(why), &journal);
+
+	if (err == -ENOMEM || err == -EIO)
+		return err;
+	if (err)
+		check_problem(c, "journal-unused", ino, 0, "named as the journal of a volume without one: %s",
+			      why);
+	else
+		check_note(c, "journal-unused", ino, 0, "holds a journal, but the feature is off");
+	if (!err)
+		jbd2_journal_close(journal);
+	return 0;
+}
+
 int check_journal(struct check *c)
 {
 	u32 ino = le32_to_cpu(c->sbi->es.s_journal_inum);
 	struct inode *inode;
-	int err;
+	int err = 0;
 
 	if (!ext4_has_compat(c->sbi, EXT4_FEATURE_COMPAT_HAS_JOURNAL)) {
 		if (ino)
-			check_problem(c, "journal-unused", ino, 0,
-				      "named as the journal of a volume without one");
+			err = check_left_over(c, ino);
 		if (ext4_has_incompat(c->sbi, EXT4_FEATURE_INCOMPAT_RECOVER))
 			check_problem(c, "journal-missing", 0, 0,
 				      "super block: a journal is to be replayed, but there is none");
-		return 0;
+		return err;
 	}
 	if (!check_ino_valid(c, ino)) {
 		check_problem(c, "journal-inode", 0, 0, "super block: the journal would be in inode %u of %u",

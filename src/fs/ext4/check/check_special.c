@@ -129,7 +129,8 @@ int check_special(struct check *c, struct check_inode *ci, bool *claimed)
 {
 	bool journal = ci->ino == le32_to_cpu(c->sbi->es.s_journal_inum);
 
-	if (ci->ino == EXT4_JOURNAL_INO && !ext4_has_compat(c->sbi, EXT4_FEATURE_COMPAT_HAS_JOURNAL))
+	if (ci->ino == EXT4_JOURNAL_INO && !journal &&
+	    !ext4_has_compat(c->sbi, EXT4_FEATURE_COMPAT_HAS_JOURNAL))
 		return check_not_used(c, ci, "journal");
 	if ((ci->ino == USER_QUOTA_INO || ci->ino == GROUP_QUOTA_INO) && !check_is_special(c, ci->ino))
 		return check_not_used(c, ci, "quota");

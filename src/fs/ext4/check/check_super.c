@@ -13,15 +13,14 @@
 	 EXT4_FEATURE_COMPAT_DIR_INDEX | EXT4_FEATURE_COMPAT_SPARSE_SUPER2 |                                 \
 	 EXT4_FEATURE_COMPAT_FAST_COMMIT | EXT4_FEATURE_COMPAT_STABLE_INODES |                               \
 	 EXT4_FEATURE_COMPAT_ORPHAN_FILE)
-#define RO_COMPAT_SHARED_BLOCKS 0x4000
 #define RO_COMPAT_KNOWN                                                                                      \
 	(EXT4_FEATURE_RO_COMPAT_SPARSE_SUPER | EXT4_FEATURE_RO_COMPAT_LARGE_FILE |                           \
 	 EXT4_FEATURE_RO_COMPAT_HUGE_FILE | EXT4_FEATURE_RO_COMPAT_GDT_CSUM |                                \
 	 EXT4_FEATURE_RO_COMPAT_DIR_NLINK | EXT4_FEATURE_RO_COMPAT_EXTRA_ISIZE |                             \
 	 EXT4_FEATURE_RO_COMPAT_QUOTA | EXT4_FEATURE_RO_COMPAT_BIGALLOC |                                    \
 	 EXT4_FEATURE_RO_COMPAT_METADATA_CSUM | EXT4_FEATURE_RO_COMPAT_READONLY |                            \
-	 EXT4_FEATURE_RO_COMPAT_PROJECT | RO_COMPAT_SHARED_BLOCKS | EXT4_FEATURE_RO_COMPAT_VERITY |          \
-	 EXT4_FEATURE_RO_COMPAT_ORPHAN_PRESENT)
+	 EXT4_FEATURE_RO_COMPAT_PROJECT | EXT4_FEATURE_RO_COMPAT_SHARED_BLOCKS |                             \
+	 EXT4_FEATURE_RO_COMPAT_VERITY | EXT4_FEATURE_RO_COMPAT_ORPHAN_PRESENT)
 
 static void check_features(struct check *c)
 {
@@ -118,11 +117,21 @@ bool check_is_special(const struct check *c, u32 ino)
 	return false;
 }
 
+/* How names are folded: only UTF-8 of Unicode 12.1 is known. */
+static void check_encoding(struct check *c)
+{
+	if (ext4_has_incompat(c->sbi, EXT4_FEATURE_INCOMPAT_CASEFOLD) &&
+	    le16_to_cpu(c->sbi->es.s_encoding) != 1)
+		check_problem(c, "super-encoding", 0, 0, "super block: encoding %u of names is not known",
+			      le16_to_cpu(c->sbi->es.s_encoding));
+}
+
 int check_super(struct check *c)
 {
 	check_features(c);
 	check_counts(c);
 	check_unused(c);
 	check_inode_numbers(c);
+	check_encoding(c);
 	return 0;
 }
