@@ -23,5 +23,9 @@ int main(int argc, char **argv)
 		perror(argv[2]);
 		return 1;
 	}
+	fuzz_image_free(&image);
+	free(in);
+	free(out);
+	fclose(from);
 	return 0;
 }
