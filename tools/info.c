@@ -12,6 +12,7 @@
 #include <linux/fs.h>
 
 #include "fs/ext4/ext4_format.h"
+#include "jbd2/jbd2_format.h"
 
 struct feature {
 	uint32_t bit;
@@ -39,6 +40,16 @@ static const struct feature ro_compat[] = {
 	{0x1000, "read-only"},       {0x2000, "project"}, {0x4000, "shared_blocks"}, {0x8000, "verity"},
 	{0x10000, "orphan_present"},
 };
+
+static const struct feature journal_incompat[] = {
+	{JBD2_FEATURE_INCOMPAT_REVOKE, "journal_incompat_revoke"},
+	{JBD2_FEATURE_INCOMPAT_64BIT, "journal_64bit"},
+	{JBD2_FEATURE_INCOMPAT_ASYNC_COMMIT, "journal_async_commit"},
+	{JBD2_FEATURE_INCOMPAT_CSUM_V2, "journal_checksum_v2"},
+	{JBD2_FEATURE_INCOMPAT_CSUM_V3, "journal_checksum_v3"},
+	{JBD2_FEATURE_INCOMPAT_FAST_COMMIT, "journal_fast_commit"},
+};
+static const struct feature journal_compat[] = {{JBD2_FEATURE_COMPAT_CHECKSUM, "journal_checksum"}};
 
 static void field(const char *name, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
 static void field(const char *name, const char *fmt, ...)
@@ -171,6 +182,64 @@ static void tell_state(const struct ext4_super_block *es)
 		      WORD(s_feature_incompat) & 0x4 ? ", holds changes" : ", empty");
 }
 
+#define BE(x) be32_to_cpu(sb->x)
+
+static void tell_journal_super(const struct jbd2_super_block *sb)
+{
+	if (BE(s_header.h_magic) != JBD2_MAGIC)
+		return;
+	if (option_json)
+		json_array("journal features");
+	else
+		printf("  %-16s", "journal features");
+	if (BE(s_header.h_blocktype) == JBD2_SUPERBLOCK_V2) {
+		tell_features(BE(s_feature_compat), journal_compat,
+			      sizeof(journal_compat) / sizeof(journal_compat[0]), "compat");
+		tell_features(BE(s_feature_incompat), journal_incompat,
+			      sizeof(journal_incompat) / sizeof(journal_incompat[0]), "incompat");
+		tell_features(BE(s_feature_ro_compat), NULL, 0, "ro_compat");
+	}
+	if (option_json)
+		json_end();
+	else
+		putchar('\n');
+	number("journal blocks", BE(s_maxlen));
+	number("journal start", BE(s_start));
+	number("journal sequence", BE(s_sequence));
+	if (BE(s_errno))
+		field("journal error", "%d", -(int)BE(s_errno));
+}
+
+/* Where the first block of the journal lies, by the copy of its inode's map in the super block; 0: no
+ * telling. */
+static uint64_t journal_block(const struct ext4_super_block *es)
+{
+	struct ext4_extent_header header;
+	struct ext4_extent extent;
+
+	if (!(WORD(s_feature_compat) & 0x4) || !WORD(s_journal_inum) || es->s_jnl_backup_type != 1)
+		return 0;
+	memcpy(&header, es->s_jnl_blocks, sizeof(header));
+	memcpy(&extent, (const char *)es->s_jnl_blocks + sizeof(header), sizeof(extent));
+	if (le16_to_cpu(header.eh_magic) != EXT4_EXT_MAGIC)
+		return WORD(s_jnl_blocks[0]);
+	if (le16_to_cpu(header.eh_depth) || !le16_to_cpu(header.eh_entries) || le32_to_cpu(extent.ee_block))
+		return 0;
+	return le32_to_cpu(extent.ee_start_lo) | (uint64_t)le16_to_cpu(extent.ee_start_hi) << 32;
+}
+
+static void tell_journal(const struct ext4_super_block *es, int fd)
+{
+	struct jbd2_super_block sb;
+	uint64_t block = journal_block(es);
+
+	if (!block || WORD(s_log_block_size) > 6)
+		return;
+	if (shale_pread(tool_root_task(), fd, &sb, sizeof(sb),
+			(off_t)(block << (10 + WORD(s_log_block_size)))) == (ssize_t)sizeof(sb))
+		tell_journal_super(&sb);
+}
+
 /* One device of the machine. -ENODATA: nothing is known of what it holds. */
 static int tell_volume(const char *device)
 {
@@ -182,15 +251,16 @@ static int tell_volume(const char *device)
 	if (fd < 0)
 		return fd;
 	n = shale_pread(task, fd, &es, sizeof(es), EXT4_SUPER_OFFSET);
+	if (n >= 0 && (n != (ssize_t)sizeof(es) || le16_to_cpu(es.s_magic) != EXT4_SUPER_MAGIC))
+		n = -ENODATA;
+	if (n >= 0) {
+		tell_identity(&es);
+		tell_geometry(&es);
+		tell_state(&es);
+		tell_journal(&es, fd);
+	}
 	shale_close(task, fd);
-	if (n < 0)
-		return (int)n;
-	if (n != (ssize_t)sizeof(es) || le16_to_cpu(es.s_magic) != EXT4_SUPER_MAGIC)
-		return -ENODATA;
-	tell_identity(&es);
-	tell_geometry(&es);
-	tell_state(&es);
-	return 0;
+	return n < 0 ? (int)n : 0;
 }
 
 static uint64_t device_bytes(const char *device)
