@@ -232,5 +232,6 @@ bool jbd2_may_have_features(const struct jbd2_journal *journal)
 
 int jbd2_errno(const struct jbd2_journal *journal)
 {
-	return journal->error < 0 ? journal->error : 0;
+	/* Any other word means that there was one, too. */
+	return journal->error > 0 ? -EIO : journal->error;
 }

@@ -50,6 +50,7 @@ struct ext4_sb_info {
 	 */
 	struct block_device *bdev;
 	struct blk_remap *remap; /* NULL: nothing is replaced */
+	bool journal_stopped;    /* by an error, before this mount */
 	struct ext4_options opt;
 	struct ext4_super_block es; /* the copy that was verified; the disk is not read again */
 	u32 compat, incompat, ro_compat;

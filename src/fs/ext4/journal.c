@@ -204,7 +204,8 @@ static int journal_use(struct super_block *sb, char *why, size_t why_size)
 		ext4_msg(sb, LOGLEVEL_INFO, "what the journal holds is not needed");
 	if (!err && recover)
 		err = journal_replay(sb, journal, why, why_size);
-	if (!err && jbd2_errno(journal))
+	EXT4_SB(sb)->journal_stopped = !err && jbd2_errno(journal);
+	if (EXT4_SB(sb)->journal_stopped)
 		ext4_msg(sb, LOGLEVEL_WARNING,
 			 "the journal was stopped by error %d: the volume needs a check",
 			 -jbd2_errno(journal));

@@ -23,8 +23,9 @@ int check_orphans(struct check *c)
 	u32 ino = le32_to_cpu(c->sbi->es.s_last_orphan);
 	int err = 0;
 
-	/* Where nothing was replayed nobody was interrupted: who is not linked then is a damage. */
-	if (!c->sbi->remap)
+	/* Where nothing was replayed nobody was interrupted, and after an error nobody goes on with the list:
+	 * who is not linked then is a damage. */
+	if (!c->sbi->remap || c->sbi->journal_stopped || le16_to_cpu(c->sbi->es.s_state) & EXT4_ERROR_FS)
 		return 0;
 
 	while (ino && !err) {
