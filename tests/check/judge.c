@@ -1,12 +1,24 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * usage: judge [-q] [-j JOBS] [-k DIR] [-o KIND].. --seeds FIRST COUNT VOLUME..      damages volumes by seed
- * and judges each judge [-q] [-j JOBS] --as-is IMAGE..                   judges volumes as they are Compares
- * what shale says of volumes with what e2fsck -fn says (verdict.h). Each disagreement is told with all that
- * is needed to repeat it; in the end a table by kind of damaged structure. -q: no texts, one line for each
- * disagreement; -k: keeps volumes on which they disagree; -o: damages only these kinds of structures, by
- * their names in the table. A volume on which shale dies or takes more than 20 s counts as a disagreement.
- * Exit status: 0, they always agree; 1, not so; 2, usage.
+ * usage: judge [OPTIONS] --seeds FIRST COUNT VOLUME..    damages volumes by seed and judges each
+ *
+ *        judge [OPTIONS] --as-is IMAGE..                 judges volumes as they are
+ *
+ * Compares what shale says of volumes with what e2fsck -fn says (verdict.h). Each disagreement is told with
+ * all that is needed to repeat it; in the end a table by kind of damaged structure. A volume on which shale
+ * dies or takes more than 20 s counts as a disagreement. Options:
+ *
+ *   -j JOBS   at a time (2)
+ *
+ *   -o KIND   damages only structures of that kind, by its name in the table; may be given several times
+ *
+ *   -k DIR    keeps volumes on which they disagree
+ *
+ *   -q        tells each disagreement in one line
+ *
+ *   -t N      tolerates so many disagreements, but none where shale dies
+ *
+ * Exit status: 0, they agree; 1, not so; 2, usage.
  *
  * Jobs are processes: JOBS of them share the items by their numbers, each with files of its own. The counts
  * are in memory that all share, each job adds to its own.
@@ -35,7 +47,7 @@ struct job {
 	uint64_t item; /* at work on this one; the next one, where it died */
 	uint64_t counts[AGREEMENTS];
 	uint64_t kinds[PLACE_KINDS][AGREEMENTS];
-	uint64_t verdicts[4], refused, e2fsck_ns, shale_ns;
+	uint64_t verdicts[4], refused, died, e2fsck_ns, shale_ns;
 	char what[1200]; /* about the item */
 };
 
@@ -44,6 +56,7 @@ struct run {
 	unsigned image_count, jobs;
 	uint64_t first, count;
 	uint32_t only; /* kinds of places */
+	uint64_t tolerated;
 	bool seeds, quiet;
 	const char *keep;
 	char folder[64];
@@ -238,6 +251,7 @@ static void run_jobs(struct run *run)
 		printf("---- DIED (%s %d): %s\n", WIFSIGNALED(status) ? "signal" : "status",
 		       WIFSIGNALED(status) ? WTERMSIG(status) : WEXITSTATUS(status), run->job[i].what);
 		run->job[i].counts[TOO_LAX]++;
+		run->job[i].died++;
 		run->job[i].item += run->jobs;
 		start(run, i, pids);
 	}
@@ -255,6 +269,7 @@ static bool report(struct run *run)
 		}
 		for (unsigned v = 0; v < 4; v++)
 			sum.verdicts[v] += run->job[i].verdicts[v];
+		sum.died += run->job[i].died;
 		sum.refused += run->job[i].refused;
 		sum.e2fsck_ns += run->job[i].e2fsck_ns;
 		sum.shale_ns += run->job[i].shale_ns;
@@ -275,7 +290,7 @@ static bool report(struct run *run)
 	       (unsigned long long)run->count, (unsigned long long)sum.counts[AGREE],
 	       (unsigned long long)sum.refused, (unsigned long long)sum.counts[TOO_STRICT],
 	       (unsigned long long)sum.counts[TOO_LAX]);
-	return !sum.counts[TOO_STRICT] && !sum.counts[TOO_LAX];
+	return !sum.died && sum.counts[TOO_STRICT] + sum.counts[TOO_LAX] <= run->tolerated;
 }
 
 static uint32_t kind_named(const char *name)
@@ -297,14 +312,17 @@ static void parse(struct run *run, int argc, char **argv)
 			run->jobs = strtoul(argv[++at], NULL, 0);
 		else if (!strcmp(argv[at], "-k") && at + 1 < argc)
 			run->keep = argv[++at];
+		else if (!strcmp(argv[at], "-t") && at + 1 < argc)
+			run->tolerated = strtoull(argv[++at], NULL, 0);
 		else if (!strcmp(argv[at], "-o") && at + 1 < argc)
 			run->only |= kind_named(argv[++at]);
 	}
 	run->seeds = at < argc && !strcmp(argv[at], "--seeds");
 	if (run->jobs < 1 || run->jobs > MAX_JOBS || at + (run->seeds ? 3 : 1) >= argc ||
 	    (!run->seeds && strcmp(argv[at], "--as-is")))
-		errx(2, "usage: judge [-q] [-j JOBS] [-k DIR] [-o KIND].. --seeds FIRST COUNT VOLUME.. | "
-			"--as-is IMAGE..");
+		errx(2,
+		     "usage: judge [-q] [-j JOBS] [-k DIR] [-o KIND].. [-t N] --seeds FIRST COUNT VOLUME.. | "
+		     "--as-is IMAGE..");
 	if (run->seeds) {
 		run->first = strtoull(argv[at + 1], NULL, 0);
 		run->count = strtoull(argv[at + 2], NULL, 0);
