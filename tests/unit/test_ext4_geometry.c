@@ -164,7 +164,17 @@ static void test_ext4_super_words(void **state)
 		GOOD(s_rev_level, 0xffffffff),
 		GOOD(s_encryption_level, 9),
 		GOOD(s_def_hash_version, 200),
-		/* Features */
+		/* Descriptors where there are none, or that run into what follows them */
+		SET(s_desc_size, 1024, -EFSCORRUPTED, "group descriptors"),
+		SET(s_reserved_gdt_blocks, 256, -EFSCORRUPTED, "group descriptors"),
+	};
+
+	try_words(PLAIN, words, ARRAY_SIZE(words));
+}
+
+static void test_ext4_feature_words(void **state)
+{
+	static const struct word words[] = {
 		ADD(s_feature_compat, 0xffff0000, 0, ""),
 		ADD(s_feature_ro_compat, 0x7ffe5000, 0, ""),
 		ADD(s_feature_ro_compat, EXT4_FEATURE_RO_COMPAT_GDT_CSUM, 0, ""),
@@ -174,9 +184,6 @@ static void test_ext4_super_words(void **state)
 		ADD(s_feature_incompat, EXT4_FEATURE_INCOMPAT_JOURNAL_DEV, -EOPNOTSUPP, "journal_dev"),
 		ADD(s_feature_incompat, 0x40000001, -EOPNOTSUPP,
 		    " compression unknown (incompat 0x40000000)"),
-		/* Descriptors where there are none, or that run into what follows them */
-		SET(s_desc_size, 1024, -EFSCORRUPTED, "group descriptors"),
-		SET(s_reserved_gdt_blocks, 256, -EFSCORRUPTED, "group descriptors"),
 	};
 
 	try_words(PLAIN, words, ARRAY_SIZE(words));
@@ -367,6 +374,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_ext4_super_words),
+		cmocka_unit_test(test_ext4_feature_words),
 		cmocka_unit_test(test_ext4_super_words_of_clusters),
 		cmocka_unit_test(test_ext4_super_words_of_meta_bg),
 		cmocka_unit_test(test_ext4_super_words_of_old),
