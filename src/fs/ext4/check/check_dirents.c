@@ -131,7 +131,7 @@ static u32 name_slot(const struct check_dir_state *s, const struct ext4_dir_entr
 	return full_name_hash(s->names.slots, folded, de->name_len);
 }
 
-/* Equal names are looked for within a block only, as e2fsck does. */
+/* Equal names are looked for within a block only, and are no damage in an inode, as e2fsck has it. */
 static void check_twice(struct check_dir_state *s, const struct entry *e, const u8 *data)
 {
 	u32 base = (u32)s->names.generation << 16, at = name_slot(s, e->de);
@@ -143,10 +143,14 @@ static void check_twice(struct check_dir_state *s, const struct entry *e, const 
 			*slot = base | e->offset / 4;
 			return;
 		}
-		if (same_name(s, e->de, (const void *)(data + (*slot & 0xffff) * 4))) {
+		if (!same_name(s, e->de, (const void *)(data + (*slot & 0xffff) * 4)))
+			continue;
+		if (e->pblk)
 			entry_problem(s, e, "dir-name-twice", "is there twice");
-			return;
-		}
+		else
+			check_note(s->c, "dir-name-twice", s->dir->ino, 0, "\"%.*s\" is there twice",
+				   e->de->name_len, e->de->name);
+		return;
 	}
 }
 

@@ -11,12 +11,12 @@
 
 /* What is known of a block of an indexed directory. */
 struct check_dx_block {
-	u32 parent;       /* the block of the index that names it */
-	u32 low, high;    /* the hashes that it may hold, as its parent has it: from low to just below high */
-	u32 min, max;     /* those that it holds; min > max: none */
-	u8 kind;          /* CHECK_DX_* */
-	u8 names;         /* entries of the index that name it, at most 2 */
-	bool first, last; /* in its parent: the bound on that side is the parent's own */
+	u32 parent;    /* the block of the index that names it */
+	u32 low, high; /* the hashes that it may hold, as the entries of its parent tell */
+	u32 min, max;  /* those of the names that it holds; min > max: none */
+	u8 kind;       /* CHECK_DX_* */
+	u8 names;      /* entries of the index that name it, at most 2 */
+	bool first;    /* in its parent: low is the parent's own */
 };
 enum { CHECK_DX_LEAF, CHECK_DX_NODE, CHECK_DX_ROOT };
 

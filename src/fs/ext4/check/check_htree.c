@@ -53,6 +53,12 @@ static u32 entries_fit(const struct check_dir_state *s, u32 at)
 	return (s->c->sbi->block_size - at - tail) / (u32)sizeof(struct dx_entry);
 }
 
+/* The low bit only tells that equal hashes go on from the block before. */
+static u32 lower_bound(const struct dx_entry *entry)
+{
+	return le32_to_cpu(entry->hash) & ~1u;
+}
+
 /* The block that an entry of the index names. */
 static void note_child(struct check_dir_state *s, u32 lblk, u64 pblk, const struct dx_entry *entries, u32 i,
 		       u32 count)
@@ -71,9 +77,8 @@ static void note_child(struct check_dir_state *s, u32 lblk, u64 pblk, const stru
 		b->names++;
 	b->parent = lblk;
 	b->first = !i;
-	b->last = i + 1 == count;
-	b->low = i ? le32_to_cpu(entries[i].hash) : 0;
-	b->high = b->last ? 0 : le32_to_cpu(entries[i + 1].hash);
+	b->low = i ? lower_bound(&entries[i]) : 0;
+	b->high = i + 1 < count ? le32_to_cpu(entries[i + 1].hash) : UINT32_MAX;
 }
 
 static void check_entries(struct check_dir_state *s, u32 lblk, u64 pblk, const u8 *data, u32 at)
@@ -81,7 +86,6 @@ static void check_entries(struct check_dir_state *s, u32 lblk, u64 pblk, const u
 	const struct dx_entry *entries = (const void *)(data + at);
 	const struct dx_countlimit *cl = (const void *)entries;
 	u32 limit = le16_to_cpu(cl->limit), count = le16_to_cpu(cl->count), fit = entries_fit(s, at);
-	struct check_dx_block *b = &s->dx[lblk];
 
 	if (limit != fit || !count || count > fit) {
 		check_problem(s->c, "htree-count", s->dir->ino, pblk, "index: %u entries of %u where %u fit",
@@ -90,15 +94,10 @@ static void check_entries(struct check_dir_state *s, u32 lblk, u64 pblk, const u
 	}
 	check_checksum(s, pblk, data, at, count, limit);
 	for (u32 i = 0; i < count; i++) {
-		u32 hash = le32_to_cpu(entries[i].hash);
-
-		if (i > 1 && hash < le32_to_cpu(entries[i - 1].hash))
+		/* The first has no hash: the counts lie there. */
+		if (i > 1 && lower_bound(&entries[i]) < lower_bound(&entries[i - 1]))
 			check_problem(s->c, "htree-order", s->dir->ino, pblk,
 				      "index: entry %u is out of order", i);
-		if (i && hash < b->min)
-			b->min = hash;
-		if (i && hash > b->max)
-			b->max = hash;
 		note_child(s, lblk, pblk, entries, i, count);
 	}
 }
@@ -144,6 +143,9 @@ bool check_htree_block(struct check_dir_state *s, u32 lblk, u64 pblk, const u8 *
 	    ext4_rec_len(de, s->c->sbi->block_size) != s->c->sbi->block_size ||
 	    le16_to_cpu(cl->limit) != entries_fit(s, DX_NODE_OFFSET))
 		return false;
+	if (de->file_type && s->c->sbi->has_csum)
+		check_problem(s->c, "htree-checksum", s->dir->ino, pblk, "index: node's entry has kind %u",
+			      de->file_type);
 	s->dx[lblk].kind = CHECK_DX_NODE;
 	check_entries(s, lblk, pblk, data, DX_NODE_OFFSET);
 	return true;
@@ -202,26 +204,26 @@ static void check_place(struct check_dir_state *s, u32 lblk)
 			      lblk, depth, s->levels + 1u);
 }
 
-/* The bounds of a block at an edge of its parent are the parent's own. */
+/*
+ * The names of a leaf lie between the entry that names it and the next; those of the first leaf of a node may
+ * not lie below the node's own entry. Like e2fsck, this does not hold the last leaf against what follows the
+ * node, nor the hashes of a node's entries against the node's.
+ */
 static void check_bounds(struct check_dir_state *s, u32 lblk)
 {
-	const struct check_dx_block *b = &s->dx[lblk], *low = b, *high = b;
-	unsigned steps = s->levels + 1u;
+	const struct check_dx_block *b = &s->dx[lblk], *low = b;
 
-	for (unsigned i = 0; i < steps && low->first && low->parent; i++)
+	for (unsigned i = 0; i <= s->levels && low->first && low->parent; i++)
 		low = &s->dx[low->parent];
-	for (unsigned i = 0; i < steps && high->last && high->parent; i++)
-		high = &s->dx[high->parent];
 	if (b->min > b->max)
 		return;
-	/* The low bit of a bound tells that equal hashes go on from the block before. */
-	if (b->min < (low->low & ~1u))
+	if (b->min < low->low)
 		check_problem(s->c, "htree-low", s->dir->ino, 0,
 			      "index: block %u holds hash %#x, its bound is %#x", lblk, b->min, low->low);
-	if (!high->last && (b->max > high->high || (b->max == high->high && b->kind == CHECK_DX_LEAF)))
+	if (b->max > b->high)
 		check_problem(s->c, "htree-high", s->dir->ino, 0,
 			      "index: block %u holds hash %#x, the next begins with %#x", lblk, b->max,
-			      high->high);
+			      b->high);
 }
 
 void check_htree_end(struct check_dir_state *s)

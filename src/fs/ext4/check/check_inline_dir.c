@@ -12,11 +12,13 @@
  * pass. */
 static const u8 *find_data(const u8 *raw, u32 inode_size, u32 *bytes)
 {
-	u32 at = EXT4_GOOD_OLD_INODE_SIZE +
-		 get_unaligned_le16(raw + offsetof(struct ext4_inode, i_extra_isize));
-	u32 first = at + (u32)sizeof(le32);
+	u32 at = EXT4_GOOD_OLD_INODE_SIZE, first;
 
 	*bytes = 0;
+	if (inode_size == at)
+		return NULL;
+	at += get_unaligned_le16(raw + offsetof(struct ext4_inode, i_extra_isize));
+	first = at + (u32)sizeof(le32);
 	if (first > inode_size || get_unaligned_le32(raw + at) != EXT4_XATTR_MAGIC)
 		return NULL;
 	for (at = first;
