@@ -118,11 +118,11 @@ static void check_block_count(struct check *c, const struct check_inode *ci)
 static const char *file_size_check(const struct check *c, const struct check_inode *ci)
 {
 	const struct ext4_sb_info *sbi = c->sbi;
-	u64 most = ci->flags & EXT4_EXTENTS_FL ? (1ull << (32 + sbi->block_bits)) - 1
-					       : ext4_ind_max_blocks(c->sb) << sbi->block_bits;
+	u64 each = sbi->block_size / sizeof(le32);
+	u64 most = ci->flags & EXT4_EXTENTS_FL
+			   ? (1ull << (32 + sbi->block_bits)) - 1
+			   : (EXT4_NDIR_BLOCKS + each + each * each + each * each * each) << sbi->block_bits;
 
-	if (sbi->cluster_bits)
-		return NULL;
 	if (ci->size > most)
 		return "more than its map can hold";
 	/* Hashes of verity lie behind the end. */

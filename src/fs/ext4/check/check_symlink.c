@@ -45,7 +45,7 @@ int check_symlink(struct check *c, const struct check_inode *ci)
 
 		if (!buf)
 			return -ENOMEM;
-		if (!ci->first_pblk)
+		if (!ci->first_pblk || ci->end_lblk > 1)
 			goto bad;
 		err = check_read(c, ci->first_pblk, 1, buf);
 		if (err)
