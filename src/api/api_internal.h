@@ -30,35 +30,30 @@ static inline bool api_forked(const struct shale *machine)
 	return unlikely(READ_ONCE(machine->pid) == 0);
 }
 
-// Runs an expression (of type long) as the task and yields its value.
-#define api_call(public_task, expr)                                                                          \
-	({                                                                                                   \
-		struct task *api_call_task = api_task(public_task);                                          \
-		struct current_saved api_call_saved;                                                         \
-		long api_call_result = -EOPNOTSUPP;                                                          \
-                                                                                                             \
-		if (!api_forked(api_call_task->machine)) {                                                   \
-			current_enter(api_call_task->machine, api_call_task, &api_call_saved);               \
-			api_call_result = (expr);                                                            \
-			current_leave(&api_call_saved);                                                      \
-		}                                                                                            \
-		api_call_result;                                                                             \
-	})
+static __always_inline bool api_enter(struct shale *machine, struct task *task, struct current_saved *saved)
+{
+	if (likely(current_enter_plain(machine, task, saved)))
+		return true;
+	if (api_forked(machine))
+		return false;
+	current_enter(machine, task, saved);
+	return true;
+}
 
-// The same for the machine as a whole, without a task.
-#define api_machine_call(public_machine, expr)                                                               \
+// Runs an expression (of type long) as the task (NULL: the machine's own) and yields its value.
+#define api_call_as(its_machine, its_task, expr)                                                             \
 	({                                                                                                   \
-		struct shale *api_call_machine = (public_machine);                                           \
 		struct current_saved api_call_saved;                                                         \
 		long api_call_result = -EOPNOTSUPP;                                                          \
                                                                                                              \
-		if (!api_forked(api_call_machine)) {                                                         \
-			current_enter(api_call_machine, NULL, &api_call_saved);                              \
+		if (likely(api_enter((its_machine), (its_task), &api_call_saved))) {                         \
 			api_call_result = (expr);                                                            \
-			current_leave(&api_call_saved);                                                      \
+			current_leave_plain(&api_call_saved);                                                \
 		}                                                                                            \
 		api_call_result;                                                                             \
 	})
+#define api_call(public_task, expr)            api_call_as(api_task(public_task)->machine, api_task(public_task), expr)
+#define api_machine_call(public_machine, expr) api_call_as((public_machine), NULL, expr)
 
 // Text of the library into the caller's buffer: NUL-terminated, cut; its whole length.
 ssize_t api_copy_text(const char *text, char *buf, size_t size);

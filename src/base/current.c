@@ -62,6 +62,7 @@ void current_enter(struct shale *machine, struct task *task, struct current_save
 {
 	struct current_context *c = current;
 
+	saved->plain = false;
 	if (unlikely(c->machine || !c->waiter || machine->single)) {
 		current_enter_slow(c, machine, task, saved);
 		return;

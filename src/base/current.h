@@ -43,6 +43,7 @@ struct current_context {
 
 /* What current_enter puts aside. Lives on the caller's stack between enter and leave. */
 struct current_saved {
+	bool plain; /* entered by current_enter_plain */
 	bool nested;
 	struct current_context outer;
 };

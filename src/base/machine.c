@@ -104,6 +104,7 @@ int machine_init(struct shale *machine, const struct machine_options *options)
 	machine->options = *options;
 	machine->single = options->threads == 0;
 	machine->pid = getpid();
+	machine->plain = !machine->single;
 	if (!machine->options.memory_limit)
 		machine->options.memory_limit = default_memory_limit();
 	machine_random_init(machine);

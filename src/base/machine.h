@@ -36,6 +36,7 @@ struct machine_trace;
 struct shale {
 	struct machine_options options; /* as machine_init completed them; constant afterwards */
 	bool single;                    /* threads == 0 */
+	bool plain;                     /* neither that nor in a forked child: see current_enter_plain */
 	bool trace_on;                  /* relaxed; see base/trace.h */
 	int pid;                        /* of the process that made it: a forked child may not use it */
 	struct machine_log *log;        /* base/log.h */
@@ -64,6 +65,35 @@ int __must_check machine_init(struct shale *machine, const struct machine_option
 /* Every other floor has left: waits for all work and callbacks, ends all threads. Outside any current_enter
  * of it. */
 void machine_exit(struct shale *machine);
+
+/*
+ * current_enter and current_leave in place, as far as they are a few stores: for a machine with threads, not
+ * nested, by a thread that is known. False: nothing was done.
+ */
+static __always_inline bool current_enter_plain(struct shale *machine, struct task *task,
+						struct current_saved *saved)
+{
+	struct current_context *c = current;
+
+	if (unlikely(!READ_ONCE(machine->plain) || c->machine || !c->waiter))
+		return false;
+	saved->plain = true;
+	saved->nested = false;
+	c->machine = machine;
+	c->task = task;
+	return true;
+}
+static __always_inline void current_leave_plain(struct current_saved *saved)
+{
+	struct current_context *c = current;
+
+	if (likely(saved->plain && !c->io_submitted && !c->plug)) {
+		c->machine = NULL;
+		c->task = NULL;
+	} else {
+		current_leave(saved);
+	}
+}
 
 static inline bool machine_single(const struct shale *machine)
 {

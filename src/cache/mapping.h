@@ -44,9 +44,9 @@ struct address_space_operations {
 enum mapping_flags { AS_EIO, AS_ENOSPC, AS_UNEVICTABLE, AS_EXITING };
 
 struct address_space {
+	u64 size; // bytes
 	struct shale *machine;
 	struct xarray i_pages;
-	u64 size; // bytes
 	unsigned long nrpages;
 	const struct address_space_operations *a_ops;
 	unsigned long flags;

@@ -28,7 +28,7 @@
 #define IOP_LOOKUP   0x02 // is a directory: has lookup
 #define IOP_NOFOLLOW 0x04 // not a symlink
 #define IOP_XATTR    0x08
-#define IOP_FASTSTAT 0x10 // getattr is generic_fillattr or safe under RCU
+#define IOP_FASTSTAT 0x10 // getattr may run under RCU, and of what stat shows it tells what the inode says
 
 // i_flags
 #define S_SYNC      0x0001
@@ -44,24 +44,28 @@
 #define S_VERITY    0x10000
 
 struct inode {
-	// Read by every walk: one cache line.
+	// What walks and stat read: two cache lines; walks read the first one only. The second ends in the
+	// size, which i_data begins with.
 	mode_t i_mode;
 	u16 i_opflags;
+	u8 i_blkbits;
 	uid_t i_uid;
 	gid_t i_gid;
 	u32 i_flags;
-	struct posix_acl *i_acl, *i_default_acl; // ACL_NOT_CACHED, NULL or the list (RCU)
-	const struct inode_operations *i_op;
+	u32 i_nlink;
+	struct posix_acl *i_acl; // ACL_NOT_CACHED, NULL or the list (RCU)
 	struct super_block *i_sb;
 	u64 i_ino;
-	// Attributes.
-	u32 i_nlink;
-	u32 i_generation;
 	dev_t i_rdev;
-	u8 i_blkbits;
 	u64 i_blocks; // 512-byte units
+	struct timespec i_atime, i_mtime, i_ctime;
+	struct address_space i_data;
+	// Other attributes.
+	const struct inode_operations *i_op;
+	struct posix_acl *i_default_acl;
+	struct timespec i_btime; // tv_nsec == -1: unknown
 	u64 i_version;
-	struct timespec i_atime, i_mtime, i_ctime, i_btime; // i_btime.tv_nsec == -1: unknown
+	u32 i_generation;
 	// State.
 	spinlock_t i_lock;
 	u32 i_state;
@@ -76,7 +80,6 @@ struct inode {
 		void (*i_free)(struct inode *inode); // when it is on its way out
 	};
 	struct address_space *i_mapping; // usually &i_data; a block device's node: the device's
-	struct address_space i_data;
 	const char *i_link; // fast symlink: NUL-terminated target in memory for the inode's life; NULL:
 			    // i_op->get_link
 	union {
@@ -88,6 +91,8 @@ struct inode {
 	struct rcu_head i_rcu;
 };
 
+BUILD_BUG_ON(offsetof(struct inode, i_data.size) + sizeof(u64) > 2 * CACHELINE_SIZE);
+
 #define ACL_NOT_CACHED ((struct posix_acl *)-1l)
 
 static inline u64 i_size_read(const struct inode *inode)
@@ -97,6 +102,12 @@ static inline u64 i_size_read(const struct inode *inode)
 static inline void i_size_write(struct inode *inode, u64 size)
 {
 	WRITE_ONCE(inode->i_data.size, size);
+}
+
+// Of a time that may change meanwhile; whoever cares checks that it has not.
+static inline struct timespec timespec_read(const struct timespec *ts)
+{
+	return (struct timespec){.tv_sec = READ_ONCE(ts->tv_sec), .tv_nsec = READ_ONCE(ts->tv_nsec)};
 }
 
 struct delayed_call {

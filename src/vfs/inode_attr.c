@@ -57,11 +57,6 @@ void inode_set_opflags(struct inode *inode)
 	WRITE_ONCE(inode->i_opflags, flags);
 }
 
-static inline struct timespec timespec_read(const struct timespec *ts)
-{
-	return (struct timespec){.tv_sec = READ_ONCE(ts->tv_sec), .tv_nsec = READ_ONCE(ts->tv_nsec)};
-}
-
 void generic_fillattr(const struct mnt_idmap *idmap, struct inode *inode, struct kstat *stat)
 {
 	struct super_block *sb = inode->i_sb;

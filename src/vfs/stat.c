@@ -69,6 +69,43 @@ static void fill_stat(struct stat *st, const struct kstat *stat)
 	};
 }
 
+// The same from the inode itself.
+static void inode_fill_stat(struct stat *st, const struct inode *inode)
+{
+	*st = (struct stat){
+		.st_dev = inode->i_sb->s_dev,
+		.st_ino = inode->i_ino,
+		.st_nlink = READ_ONCE(inode->i_nlink),
+		.st_mode = READ_ONCE(inode->i_mode),
+		.st_uid = READ_ONCE(inode->i_uid),
+		.st_gid = READ_ONCE(inode->i_gid),
+		.st_rdev = READ_ONCE(inode->i_rdev),
+		.st_size = (off_t)i_size_read(inode),
+		.st_blksize = 1 << READ_ONCE(inode->i_blkbits),
+		.st_blocks = (blkcnt_t)READ_ONCE(inode->i_blocks),
+		.st_atim = timespec_read(&inode->i_atime),
+		.st_mtim = timespec_read(&inode->i_mtime),
+		.st_ctim = timespec_read(&inode->i_ctime),
+	};
+}
+
+static int stat_end(const struct path *path, struct inode *inode, bool rcu, void *arg)
+{
+	struct kstat stat;
+	int err;
+
+	if (likely(READ_ONCE(inode->i_opflags) & IOP_FASTSTAT)) {
+		inode_fill_stat(arg, inode);
+		return 0;
+	}
+	if (rcu)
+		return -ECHILD;
+	err = vfs_getattr(path, inode, &stat, STATX_BASIC_STATS, 0);
+	if (!err)
+		fill_stat(arg, &stat);
+	return err;
+}
+
 static unsigned at_lookup_flags(int at_flags)
 {
 	return (at_flags & AT_SYMLINK_NOFOLLOW ? 0 : LOOKUP_FOLLOW) |
@@ -98,17 +135,9 @@ static int stat_by_name(int dfd, const char *name, int at_flags, walk_end_fn end
 
 long do_fstatat(int dfd, const char *name, struct stat *st, int at_flags)
 {
-	struct getattr_end g;
-	int err;
-
 	if (at_flags & ~(AT_SYMLINK_NOFOLLOW | AT_NO_AUTOMOUNT | AT_EMPTY_PATH | AT_STATX_SYNC_TYPE))
 		return -EINVAL;
-	g.mask = STATX_BASIC_STATS;
-	g.flags = 0;
-	err = stat_by_name(dfd, name, at_flags, getattr_end, &g);
-	if (likely(!err))
-		fill_stat(st, &g.stat);
-	return err;
+	return stat_by_name(dfd, name, at_flags, stat_end, st);
 }
 
 static struct statx_timestamp statx_time(const struct timespec *ts)

@@ -74,6 +74,7 @@ struct ext4_sb_info {
 };
 
 struct ext4_inode_info {
+	struct inode vfs_inode;     /* first: its lines are the cache's */
 	le32 i_data[EXT4_N_BLOCKS]; /* i_block, as verified */
 	u32 i_flags;
 	u16 i_extra_isize;
@@ -85,7 +86,6 @@ struct ext4_inode_info {
 	 * stands behind it. */
 	u8 *i_body;
 	u32 i_body_bytes;
-	struct inode vfs_inode;
 };
 
 static inline struct ext4_sb_info *EXT4_SB(const struct super_block *sb)

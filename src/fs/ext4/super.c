@@ -255,7 +255,7 @@ static int create_sbi(struct super_block *sb, struct fs_context *fc)
 	sbi->bdev = sb->s_bdev;
 	sbi->opt = *(struct ext4_options *)fc->fs_private;
 	sb->s_fs_info = sbi;
-	err = pool_create(sb->s_machine, "ext4_inode", sizeof(struct ext4_inode_info), 0, NULL,
+	err = pool_create(sb->s_machine, "ext4_inode", sizeof(struct ext4_inode_info), POOL_CACHELINE, NULL,
 			  &sbi->inode_pool);
 	if (err) {
 		kfree(sbi);
