@@ -75,7 +75,8 @@ void check_inode_fields(struct check *c, const struct check_inode *ci)
 	const struct ext4_inode *in = &ci->raw;
 
 	/* That of an orphan is the number of the next one. */
-	if (!ci->reserved && le32_to_cpu(in->i_dtime) && !check_is_orphan(c, ci->ino))
+	if (!ci->reserved && le32_to_cpu(in->i_dtime) && !check_is_orphan(c, ci->ino) &&
+	    !check_is_special(c, ci->ino))
 		check_problem(c, "inode-dtime", ci->ino, 0, "in use, but has a time of deletion (%u)",
 			      le32_to_cpu(in->i_dtime));
 	if (!ci->named)

@@ -91,7 +91,7 @@ static int check_orphan_file(struct check *c)
 
 /*
  * An inode that the super block names for a purpose that the volume does not have. It must be free; that of
- * the quota of projects has to be marked as in use nevertheless.
+ * the quota of projects must hold nothing and be marked as in use, where its table is read so far.
  */
 static int check_unused_file(struct check *c, le32 number, const char *what, bool marked)
 {
@@ -100,13 +100,14 @@ static int check_unused_file(struct check *c, le32 number, const char *what, boo
 	const u8 *bytes;
 	int err;
 
-	if (ino < c->sbi->first_ino || !check_ino_valid(c, ino))
+	if (ino < c->sbi->first_ino || !check_ino_valid(c, ino) || !check_inode_is_read(c, ino))
 		return 0;
 	err = check_inode_read(c, ino, &bytes);
 	if (err)
 		return err;
 	raw = (const void *)bytes;
-	if (le16_to_cpu(raw->i_links_count) || le32_to_cpu(raw->i_blocks_lo) || le32_to_cpu(raw->i_block[0]))
+	if (le16_to_cpu(raw->i_links_count) ||
+	    (marked && (le32_to_cpu(raw->i_blocks_lo) || le32_to_cpu(raw->i_block[0]))))
 		check_problem(c, "file-not-used", ino, 0,
 			      "holds data, and is named as the %s, which the volume has not", what);
 	else if (marked)

@@ -206,6 +206,11 @@ static u32 inodes_used(const struct check *c, u32 group)
 	return all - min(g->itable_unused, all);
 }
 
+bool check_inode_is_read(const struct check *c, u32 ino)
+{
+	return (ino - 1) % c->sbi->inodes_per_group < inodes_used(c, (ino - 1) / c->sbi->inodes_per_group);
+}
+
 static int check_table(struct check *c, u32 group, u8 *buf, u32 run)
 {
 	const struct ext4_sb_info *sbi = c->sbi;

@@ -235,6 +235,9 @@ void check_quotas_free(struct check *c);
 int check_file_open(struct check *c, u32 ino, struct inode **out) __must_check;
 int check_file_read(struct check *c, struct inode *inode, u32 lblk, void *buf, u64 *pblk) __must_check;
 
+/* check_inodes.c: is it in the part of its table that was used? */
+bool check_inode_is_read(const struct check *c, u32 ino);
+
 /* check_super.c: is it named by the super block for a purpose of its own? Then no name leads to it. */
 bool check_is_special(const struct check *c, u32 ino);
 /* check_orphans.c */
