@@ -141,7 +141,6 @@ int ext4_fill_super_features(struct ext4_sb_info *sbi, char *why, size_t why_siz
 /* check/check.c: checks the volume of a super block that is filled as far as reading it went: super_err and
  * super_why are how that ended. Tells `check` what is wrong; -errno: could not be checked. */
 struct fs_check;
-void ext4_check_amend(struct ext4_super_block *es); /* check/check_amend.c: before it is verified */
 int ext4_check_volume(struct super_block *sb, struct fs_check *check, int super_err,
 		      const char *super_why) __must_check;
 

@@ -121,8 +121,6 @@ static int read_super(struct super_block *sb, struct fs_context *fc)
 		errorfc(fc, "cannot read the super block of %s", sb->s_id);
 		return err;
 	}
-	if (fc->check)
-		ext4_check_amend(&sbi->es);
 	err = ext4_super_check(sbi, device_bytes, why, sizeof(why));
 	if (err) {
 		errorfc(fc, "%s: %s", sb->s_id, why);
