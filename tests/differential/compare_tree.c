@@ -175,7 +175,7 @@ static void compare_ioctls(const char *path, const long fd[2])
 
 #define EXTENTS 600
 
-static void compare_extents(const char *path, const long fd[2])
+static void compare_extents(const char *path, const long fd[2], uint32_t flags)
 {
 	static char room[2][sizeof(struct fiemap) + EXTENTS * sizeof(struct fiemap_extent)]
 		__attribute__((aligned(8)));
@@ -188,6 +188,7 @@ static void compare_extents(const char *path, const long fd[2])
 	{
 		f[s] = (struct fiemap *)room[s];
 		f[s]->fm_length = FIEMAP_MAX_OFFSET;
+		f[s]->fm_flags = flags;
 		f[s]->fm_extent_count = EXTENTS;
 		r[s] = sides[s]->ioctl((int)fd[s], FS_IOC_FIEMAP, f[s]);
 		e[s] = f[s]->fm_extents;
@@ -197,8 +198,12 @@ static void compare_extents(const char *path, const long fd[2])
 	if (!same("fiemap, extents", path, f[0]->fm_mapped_extents, f[1]->fm_mapped_extents))
 		return;
 	for (unsigned i = 0; i < f[0]->fm_mapped_extents; i++) {
+		/* The kernel leaves out where in its block the inode lies. */
+		bool misplaced = flags & FIEMAP_FLAG_XATTR && e[0][i].fe_flags & FIEMAP_EXTENT_DATA_INLINE;
+
 		if (!same("extent's offset", path, (long)e[0][i].fe_logical, (long)e[1][i].fe_logical) ||
-		    !same("extent's place", path, (long)e[0][i].fe_physical, (long)e[1][i].fe_physical) ||
+		    (!misplaced &&
+		     !same("extent's place", path, (long)e[0][i].fe_physical, (long)e[1][i].fe_physical)) ||
 		    !same("extent's length", path, (long)e[0][i].fe_length, (long)e[1][i].fe_length) ||
 		    !same("extent's flags", path, e[0][i].fe_flags, e[1][i].fe_flags))
 			break;
@@ -278,7 +283,8 @@ static void compare_data(const char *path, off_t size)
 	EACH r[s] = sides[s]->pread((int)fd[s], data[s], 10, size > 5 ? size - 5 : 0);
 	same_bytes("pread, end", path, size, r[0], r[1]);
 	compare_holes(path, fd, size);
-	compare_extents(path, fd);
+	compare_extents(path, fd, 0);
+	compare_extents(path, fd, FIEMAP_FLAG_XATTR);
 	compare_extent_requests(path, fd);
 	compare_ioctls(path, fd);
 	EACH sides[s]->lseek((int)fd[s], 3, SEEK_SET);
@@ -322,6 +328,7 @@ static void compare_directory(const char *path)
 		return;
 	}
 	compare_extent_requests(path, fd);
+	compare_extents(path, fd, FIEMAP_FLAG_XATTR);
 	compare_ioctls(path, fd);
 	/* Not of a file: what ends later in the ring counts as a signal, which cuts the kernel's listings. */
 	EACH r[s] = sides[s]->fadvise((int)fd[s], 0, 0, POSIX_FADV_WILLNEED);

@@ -471,6 +471,7 @@ disk_struct_size(struct ext4_xattr_entry, 16);
 #define EXT4_XATTR_INDEX_TRUSTED           4
 #define EXT4_XATTR_INDEX_SECURITY          6
 #define EXT4_XATTR_INDEX_SYSTEM            7
+#define EXT4_XATTR_INDEX_HURD              10
 
 /* POSIX ACL as ext4 stores it in the attribute's value: version, then entries; only users and groups have an
  * id. */

@@ -193,6 +193,8 @@ int ext4_iget(struct super_block *sb, u64 ino, unsigned flags, struct inode **ou
 /* Reads the block with the inode again; *raw points into it, for its ino's attributes behind the fixed part.
  */
 int ext4_inode_block_get(struct super_block *sb, u64 ino, struct buffer_head **bh, u8 **raw) __must_check;
+/* Where byte `offset` of the inode lies on the volume. */
+int ext4_inode_place(struct inode *inode, size_t offset, u64 *out) __must_check;
 bool ext4_is_fast_symlink(const struct inode *inode);
 int ext4_getattr(const struct mnt_idmap *idmap, struct inode *inode, struct kstat *stat, u32 request_mask,
 		 unsigned flags);
@@ -315,6 +317,7 @@ void ext4_inline_dirents_walk(const struct inode *dir, ext4_dirent_fn fn, void *
 
 /* xattr.c, acl.c */
 extern const struct xattr_handler *const ext4_xattr_handlers[];
+extern const struct iomap_ops ext4_xattr_iomap_ops; /* where the attributes lie, for FIEMAP_FLAG_XATTR */
 ssize_t ext4_xattr_get(struct inode *inode, int index, const char *name, void *buffer, size_t size);
 /* The part of inline data that is an attribute; buffer NULL: only its length. -ENODATA: not there. */
 ssize_t ext4_xattr_inline_data(struct inode *inode, void *buffer, size_t size);

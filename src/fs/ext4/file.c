@@ -66,6 +66,10 @@ int ext4_fiemap(struct inode *inode, struct fiemap_extent_info *fi, u64 start, u
 	fi->fi_flags &= ~FIEMAP_FLAG_CACHE; // the blocks that tell the extents are cached as they are read
 	if (len && start > max)
 		return -EFBIG;
+	if (fi->fi_flags & FIEMAP_FLAG_XATTR) {
+		fi->fi_flags &= ~FIEMAP_FLAG_XATTR;
+		return iomap_fiemap(inode, fi, start, min(len, max - start), &ext4_xattr_iomap_ops);
+	}
 	return iomap_fiemap(inode, fi, start, min(len, max - start), &ext4_iomap_ops);
 }
 

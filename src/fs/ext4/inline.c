@@ -91,21 +91,6 @@ void ext4_inline_dirents_walk(const struct inode *dir, ext4_dirent_fn fn, void *
 		(void)ext4_dirents_walk(ei->i_body, FIRST_BYTES, ei->i_body_bytes, block_size, fn, arg);
 }
 
-/* Where the content begins on the volume: what a listing of extents tells. */
-static int inline_place(struct inode *inode, u64 *out)
-{
-	struct buffer_head *bh;
-	u8 *raw;
-	int err = ext4_inode_block_get(inode->i_sb, inode->i_ino, &bh, &raw);
-
-	if (err)
-		return err;
-	*out = (bh->b_blocknr << inode->i_blkbits) + (u64)(raw - (u8 *)bh->b_data) +
-	       offsetof(struct ext4_inode, i_block);
-	brelse(bh);
-	return 0;
-}
-
 int ext4_inline_iomap(struct inode *inode, u64 pos, unsigned flags, struct iomap *iomap)
 {
 	const struct ext4_inode_info *ei = EXT4_I(inode);
@@ -124,5 +109,7 @@ int ext4_inline_iomap(struct inode *inode, u64 pos, unsigned flags, struct iomap
 	iomap->type = IOMAP_INLINE;
 	iomap->inline_data = ei->i_body;
 	iomap->length = have;
-	return flags & IOMAP_REPORT ? inline_place(inode, &iomap->addr) : 0;
+	if (!(flags & IOMAP_REPORT))
+		return 0;
+	return ext4_inode_place(inode, offsetof(struct ext4_inode, i_block), &iomap->addr);
 }

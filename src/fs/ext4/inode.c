@@ -59,6 +59,19 @@ int ext4_inode_block_get(struct super_block *sb, u64 ino, struct buffer_head **b
 	return err;
 }
 
+int ext4_inode_place(struct inode *inode, size_t offset, u64 *out)
+{
+	struct buffer_head *bh;
+	u8 *raw;
+	int err = ext4_inode_block_get(inode->i_sb, inode->i_ino, &bh, &raw);
+
+	if (err)
+		return err;
+	*out = (bh->b_blocknr << inode->i_blkbits) + (u64)(raw - (u8 *)bh->b_data) + offset;
+	brelse(bh);
+	return 0;
+}
+
 u32 ext4_inode_checksum(const struct ext4_sb_info *sbi, u32 seed, const u8 *raw, u16 extra_isize)
 {
 	const size_t lo = offsetof(struct ext4_inode, i_checksum_lo),

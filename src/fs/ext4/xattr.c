@@ -10,6 +10,7 @@
  */
 #include "base/alloc.h"
 #include "fs/ext4/ext4_internal.h"
+#include "iomap/iomap.h"
 #include "vfs/dcache.h"
 #include "vfs/task.h"
 #include "vfs/xattr.h"
@@ -223,6 +224,30 @@ ssize_t ext4_xattr_inline_data(struct inode *inode, void *buffer, size_t size)
 	return got;
 }
 
+static int xattr_iomap_begin(struct inode *inode, u64 pos, u64 length, unsigned flags, struct iomap *iomap,
+			     struct iomap *srcmap)
+{
+	const struct ext4_inode_info *ei = EXT4_I(inode);
+	size_t list = EXT4_GOOD_OLD_INODE_SIZE + ei->i_extra_isize;
+	int err = 0;
+
+	iomap->bdev = EXT4_SB(inode->i_sb)->bdev;
+	if (ei->has_ibody_xattr) {
+		iomap->type = IOMAP_INLINE;
+		iomap->length = EXT4_SB(inode->i_sb)->inode_size - list;
+		err = ext4_inode_place(inode, list, &iomap->addr);
+	} else if (ei->i_file_acl) {
+		iomap->type = IOMAP_MAPPED;
+		iomap->length = inode->i_sb->s_blocksize;
+		iomap->addr = ei->i_file_acl << inode->i_blkbits;
+	}
+	if (err)
+		return err;
+	return pos < iomap->length ? 0 : -ENOENT;
+}
+
+const struct iomap_ops ext4_xattr_iomap_ops = {.iomap_begin = xattr_iomap_begin};
+
 static const struct {
 	const char *prefix;
 	bool whole; /* the prefix is the name */
@@ -232,6 +257,7 @@ static const struct {
 	[EXT4_XATTR_INDEX_POSIX_ACL_DEFAULT] = {"system.posix_acl_default", true},
 	[EXT4_XATTR_INDEX_TRUSTED] = {"trusted.", false},
 	[EXT4_XATTR_INDEX_SECURITY] = {"security.", false},
+	[EXT4_XATTR_INDEX_HURD] = {"gnu.", false},
 };
 
 /* The prefix under which attributes of this index are listed to the caller; NULL: not at all. */
@@ -241,7 +267,7 @@ static const char *listed_prefix(const struct inode *inode, int index)
 
 	if (index < 0 || index >= (int)ARRAY_SIZE(index_names))
 		return NULL;
-	if (index == EXT4_XATTR_INDEX_USER && !opt->user_xattr)
+	if ((index == EXT4_XATTR_INDEX_USER || index == EXT4_XATTR_INDEX_HURD) && !opt->user_xattr)
 		return NULL;
 	if (index == EXT4_XATTR_INDEX_TRUSTED && !cred_has_cap(current_cred(), SHALE_CAP_SYS_ADMIN))
 		return NULL;
@@ -298,7 +324,8 @@ ssize_t ext4_listxattr(struct dentry *dentry, char *buffer, size_t size)
 static ssize_t handler_get(const struct xattr_handler *h, struct dentry *dentry, struct inode *inode,
 			   const char *name, void *buffer, size_t size)
 {
-	if (h->flags == EXT4_XATTR_INDEX_USER && !EXT4_SB(inode->i_sb)->opt.user_xattr)
+	if ((h->flags == EXT4_XATTR_INDEX_USER || h->flags == EXT4_XATTR_INDEX_HURD) &&
+	    !EXT4_SB(inode->i_sb)->opt.user_xattr)
 		return -EOPNOTSUPP;
 	return ext4_xattr_get(inode, h->flags, name, size ? buffer : NULL, size);
 }
@@ -310,9 +337,9 @@ static const struct xattr_handler trusted_handler = {
 static const struct xattr_handler security_handler = {
 	.prefix = "security.", .flags = EXT4_XATTR_INDEX_SECURITY, .get = handler_get};
 
+static const struct xattr_handler hurd_handler = {
+	.prefix = "gnu.", .flags = EXT4_XATTR_INDEX_HURD, .get = handler_get};
+
 const struct xattr_handler *const ext4_xattr_handlers[] = {
-	&user_handler,
-	&trusted_handler,
-	&security_handler,
-	NULL,
+	&user_handler, &trusted_handler, &security_handler, &hurd_handler, NULL,
 };
