@@ -103,6 +103,7 @@ int verb_check(int argc, char **argv)
 	char **words = tool_parse(&o, argc, argv);
 	bool damaged = false;
 
+	tool_threads = 0;
 	if (option_json)
 		json_array(NULL);
 	for (; *words; words++) {

@@ -14,6 +14,8 @@
  * has to clear. */
 #define MEMORY_LIMIT (96ull << 20)
 
+unsigned tool_threads = SHALE_THREADS_DEFAULT;
+
 static struct shale *machine;
 static struct shale_task *root_task;
 static struct image **images;
@@ -27,6 +29,7 @@ struct shale *tool_machine(void)
 	if (machine)
 		return machine;
 	options.memory_limit = MEMORY_LIMIT;
+	options.threads = tool_threads;
 	err = shale_new(&options, &machine);
 	if (!err)
 		err = shale_task_new(machine, NULL, &root_task);

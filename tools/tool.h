@@ -72,6 +72,8 @@ struct image {
 /* The machine and its first task (root); made on first use. Nothing is ever written, so the end of the
  * process ends it: taking it apart first would take longer than most verbs. */
 struct shale *tool_machine(void);
+/* Of the machine: 0 for verbs that only ever wait for one thing, to be set before its first use. */
+extern unsigned tool_threads;
 struct shale_task *tool_root_task(void);
 /* Attaches the disk, read-only. NULL after an error was told. The same disk is attached once. */
 struct image *image_attach(const char *disk);

@@ -94,9 +94,50 @@ __attribute__((target("sse4.2"))) static u32 crc32c_by_instruction(u32 crc, cons
 		memcpy(&word, byte, 8);
 		state = _mm_crc32_u64(state, word);
 	}
-	for (crc = (u32)state; len; len--)
-		crc = _mm_crc32_u8(crc, *byte++);
-	return crc;
+	crc = (u32)state;
+	if (len & 4) {
+		u32 word;
+
+		memcpy(&word, byte, 4);
+		crc = _mm_crc32_u32(crc, word);
+		byte += 4;
+	}
+	if (len & 2) {
+		u16 word;
+
+		memcpy(&word, byte, 2);
+		crc = _mm_crc32_u16(crc, word);
+		byte += 2;
+	}
+	return len & 1 ? _mm_crc32_u8(crc, *byte) : crc;
+}
+
+/* The instruction takes three cycles and can begin every cycle: others fill the wait of each. */
+__attribute__((target("sse4.2"))) static size_t
+lanes_by_instruction(u32 crc[CRC_LANES], const void *const p[CRC_LANES], size_t len)
+{
+	u64 a = crc[0], b = crc[1], c = crc[2];
+	size_t at = 0;
+
+	for (; len - at >= 8; at += 8) {
+		u64 x, y, z;
+
+		memcpy(&x, (const u8 *)p[0] + at, 8);
+		memcpy(&y, (const u8 *)p[1] + at, 8);
+		memcpy(&z, (const u8 *)p[2] + at, 8);
+		a = _mm_crc32_u64(a, x);
+		b = _mm_crc32_u64(b, y);
+		c = _mm_crc32_u64(c, z);
+	}
+	crc[0] = (u32)a;
+	crc[1] = (u32)b;
+	crc[2] = (u32)c;
+	return at;
+}
+
+static size_t lanes_begin(u32 crc[CRC_LANES], const void *const p[CRC_LANES], size_t len)
+{
+	return likely(__builtin_cpu_supports("sse4.2")) ? lanes_by_instruction(crc, p, len) : 0;
 }
 
 u32 crc32c(u32 crc, const void *p, size_t len)
@@ -106,8 +147,21 @@ u32 crc32c(u32 crc, const void *p, size_t len)
 	return crc32c_by_table(crc, p, len);
 }
 #else
+static size_t lanes_begin(u32 crc[CRC_LANES], const void *const p[CRC_LANES], size_t len)
+{
+	return 0;
+}
+
 u32 crc32c(u32 crc, const void *p, size_t len)
 {
 	return crc32c_by_table(crc, p, len);
 }
 #endif
+
+void crc32c_lanes(u32 crc[CRC_LANES], const void *const p[CRC_LANES], size_t len)
+{
+	size_t at = lanes_begin(crc, p, len);
+
+	for (unsigned i = 0; i < CRC_LANES; i++)
+		crc[i] = crc32c(crc[i], (const u8 *)p[i] + at, len - at);
+}

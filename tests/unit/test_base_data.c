@@ -277,6 +277,13 @@ static void test_crc_of_published_and_random_data(void **state)
 		u32 seed = (u32)rnd(1ull << 32);
 
 		assert_int_equal(crc32c(seed, data + at, len), crc_slow(seed, 0x82f63b78, data + at, len));
+		u32 lanes[CRC_LANES] = {seed, ~seed, 0};
+		const void *const p[CRC_LANES] = {data + at, data, data + at / 2};
+
+		crc32c_lanes(lanes, p, len);
+		for (unsigned lane = 0; lane < CRC_LANES; lane++)
+			assert_int_equal(lanes[lane], crc_slow(lane ? lane == 1 ? ~seed : 0 : seed,
+							       0x82f63b78, p[lane], len));
 		assert_int_equal(crc32c_by_table(seed, data + at, len),
 				 crc_slow(seed, 0x82f63b78, data + at, len));
 		assert_int_equal(crc32_le(seed, data + at, len), crc_slow(seed, 0xedb88320, data + at, len));

@@ -14,8 +14,7 @@ u32 ext4_chksum(u32 seed, const void *data, size_t bytes)
 
 u32 ext4_inode_csum_seed(const struct ext4_sb_info *sbi, u32 ino, u32 generation)
 {
-	le32 number = cpu_to_le32(ino), gen = cpu_to_le32(generation);
-	u32 crc = ext4_chksum(sbi->csum_seed, &number, sizeof(number));
+	const le32 words[2] = {cpu_to_le32(ino), cpu_to_le32(generation)};
 
-	return ext4_chksum(crc, &gen, sizeof(gen));
+	return ext4_chksum(sbi->csum_seed, words, sizeof(words));
 }

@@ -125,10 +125,10 @@ static int walk_map(struct check *c, struct check_inode *ci)
 {
 	unsigned bits = c->sbi->block_bits - 2;
 	u64 lblk = EXT4_NDIR_BLOCKS;
-	int err = walk_pointers(c, ci, ci->raw.i_block, EXT4_NDIR_BLOCKS, 0, 0);
+	int err = walk_pointers(c, ci, ci->raw->i_block, EXT4_NDIR_BLOCKS, 0, 0);
 
 	for (unsigned level = 1; level <= 3 && !err; level++) {
-		err = walk_pointers(c, ci, &ci->raw.i_block[EXT4_IND_BLOCK + level - 1], 1, level, lblk);
+		err = walk_pointers(c, ci, &ci->raw->i_block[EXT4_IND_BLOCK + level - 1], 1, level, lblk);
 		lblk += 1ull << (level * bits);
 	}
 	return err;

@@ -165,7 +165,7 @@ int check_extents(struct check *c, struct check_inode *ci)
 {
 	struct extent_walk w = {.c = c, .ci = ci};
 	struct extent_node root = {
-		.eh = (const void *)ci->raw.i_block, .room = sizeof(ci->raw.i_block), .first = -1};
+		.eh = (const void *)ci->raw->i_block, .room = sizeof(ci->raw->i_block), .first = -1};
 
 	root.depth = le16_to_cpu(root.eh->eh_depth);
 	if (root.depth <= EXT4_MAX_EXTENT_DEPTH || !le16_to_cpu(root.eh->eh_entries))

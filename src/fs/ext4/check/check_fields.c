@@ -45,7 +45,7 @@ void check_inode_flags(struct check *c, const struct check_inode *ci)
 
 static void check_high_halves(struct check *c, const struct check_inode *ci)
 {
-	const struct ext4_inode *in = &ci->raw;
+	const struct ext4_inode *in = ci->raw;
 
 	if (le16_to_cpu(in->i_blocks_high) && !ext4_has_ro_compat(c->sbi, EXT4_FEATURE_RO_COMPAT_HUGE_FILE))
 		check_problem(c, "inode-high", ci->ino, 0, "high part of blocks is %u, without huge_file",
@@ -72,7 +72,7 @@ static void check_special_file(struct check *c, const struct check_inode *ci)
 
 void check_inode_fields(struct check *c, const struct check_inode *ci)
 {
-	const struct ext4_inode *in = &ci->raw;
+	const struct ext4_inode *in = ci->raw;
 
 	/* That of an orphan is the number of the next one. */
 	if (!ci->reserved && le32_to_cpu(in->i_dtime) && !check_is_orphan(c, ci->ino) &&
@@ -104,10 +104,10 @@ void check_inode_fields(struct check *c, const struct check_inode *ci)
 static void check_block_count(struct check *c, const struct check_inode *ci)
 {
 	const struct ext4_sb_info *sbi = c->sbi;
-	u64 stored = le32_to_cpu(ci->raw.i_blocks_lo), found = ci->clusters << sbi->cluster_bits;
+	u64 stored = le32_to_cpu(ci->raw->i_blocks_lo), found = ci->clusters << sbi->cluster_bits;
 
 	if (ext4_has_ro_compat(sbi, EXT4_FEATURE_RO_COMPAT_HUGE_FILE))
-		stored |= (u64)le16_to_cpu(ci->raw.i_blocks_high) << 32;
+		stored |= (u64)le16_to_cpu(ci->raw->i_blocks_high) << 32;
 	if (!(ci->flags & EXT4_HUGE_FILE_FL) || !ext4_has_ro_compat(sbi, EXT4_FEATURE_RO_COMPAT_HUGE_FILE))
 		found <<= sbi->block_bits - 9;
 	if (stored != found)
@@ -138,7 +138,7 @@ static const char *file_size_check(const struct check *c, const struct check_ino
 /* Content in the inode: 60 bytes in the place of the map, the rest in an attribute. */
 void check_inline_data(struct check *c, const struct check_inode *ci)
 {
-	u64 room = sizeof(ci->raw.i_block) + max(ci->inline_bytes, 0);
+	u64 room = sizeof(ci->raw->i_block) + max(ci->inline_bytes, 0);
 
 	if (ci->inline_bytes < 0)
 		check_problem(c, "inline-data", ci->ino, 0, "has inline data, but no attribute for it");

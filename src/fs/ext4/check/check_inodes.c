@@ -5,6 +5,7 @@
  * symlinks; then its attributes (check_xattr.c) and its blocks (check_blocks.c). Reserved numbers go through
  * check_special.c. Leaves behind which inodes are in use, their kinds and link counts, and the directories.
  */
+#include "base/crc.h"
 #include "fs/ext4/check/check_internal.h"
 
 #define RUN_BYTES (256u << 10) /* of inode table read at a time */
@@ -52,14 +53,18 @@ static void take_raw(struct check *c, struct check_inode *ci, u32 ino, const u8 
 
 	*ci = (struct check_inode){
 		.ino = ino, .bytes = bytes, .dir = ~0u, .last_cluster = ~0ull, .inline_bytes = -1};
-	memcpy(&ci->raw, bytes, min_t(size_t, sbi->inode_size, sizeof(ci->raw)));
-	ci->mode = le16_to_cpu(ci->raw.i_mode);
-	ci->flags = le32_to_cpu(ci->raw.i_flags);
-	ci->size = le32_to_cpu(ci->raw.i_size_lo) | (u64)le32_to_cpu(ci->raw.i_size_high) << 32;
-	ci->acl = le32_to_cpu(ci->raw.i_file_acl_lo);
+	ci->raw = (const void *)bytes;
+	if (sbi->inode_size < sizeof(*ci->raw)) {
+		memcpy(&c->small_inode, bytes, sbi->inode_size);
+		ci->raw = &c->small_inode;
+	}
+	ci->mode = le16_to_cpu(ci->raw->i_mode);
+	ci->flags = le32_to_cpu(ci->raw->i_flags);
+	ci->size = le32_to_cpu(ci->raw->i_size_lo) | (u64)le32_to_cpu(ci->raw->i_size_high) << 32;
+	ci->acl = le32_to_cpu(ci->raw->i_file_acl_lo);
 	if (ext4_has_incompat(sbi, EXT4_FEATURE_INCOMPAT_64BIT))
-		ci->acl |= (u64)le16_to_cpu(ci->raw.i_file_acl_high) << 32;
-	ci->csum_seed = ext4_inode_csum_seed(sbi, ino, le32_to_cpu(ci->raw.i_generation));
+		ci->acl |= (u64)le16_to_cpu(ci->raw->i_file_acl_high) << 32;
+	ci->csum_seed = ext4_inode_csum_seed(sbi, ino, le32_to_cpu(ci->raw->i_generation));
 	ci->reserved = ino < sbi->first_ino && ino != EXT4_ROOT_INO;
 	ci->idle = is_idle(c, ino);
 	ci->named = !ci->reserved && !(ci->flags & EXT4_EA_INODE_FL) && !check_is_special(c, ino);
@@ -71,16 +76,12 @@ static bool is_zero(const u8 *bytes, size_t n)
 }
 
 /* An inode that was never written is all zero and has no checksum. */
-static void check_checksum(struct check *c, const struct check_inode *ci)
+static void check_checksum(struct check *c, const struct check_inode *ci, u32 crc)
 {
-	u32 stored = le16_to_cpu(ci->raw.i_checksum_lo), crc;
-	u16 extra_isize = le16_to_cpu(ci->raw.i_extra_isize);
+	u32 stored = le16_to_cpu(ci->raw->i_checksum_lo);
 
-	if (!c->sbi->has_csum)
-		return;
-	if (extra_isize >= 4)
-		stored |= (u32)le16_to_cpu(ci->raw.i_checksum_hi) << 16;
-	crc = ext4_inode_checksum(c->sbi, ci->csum_seed, ci->bytes, extra_isize);
+	if (le16_to_cpu(ci->raw->i_extra_isize) >= 4)
+		stored |= (u32)le16_to_cpu(ci->raw->i_checksum_hi) << 16;
 	if (crc != stored && !is_zero(ci->bytes, c->sbi->inode_size))
 		check_problem(c, "inode-checksum", ci->ino, 0, "checksum is %#010x, computed %#010x", stored,
 			      crc);
@@ -90,7 +91,7 @@ static void take_extra_size(struct check *c, struct check_inode *ci)
 {
 	u32 room = c->sbi->inode_size - EXT4_GOOD_OLD_INODE_SIZE;
 
-	ci->extra_isize = le16_to_cpu(ci->raw.i_extra_isize);
+	ci->extra_isize = le16_to_cpu(ci->raw->i_extra_isize);
 	if (ci->extra_isize <= room && !(ci->extra_isize & 3))
 		return;
 	if (!ci->reserved)
@@ -102,7 +103,7 @@ static void take_extra_size(struct check *c, struct check_inode *ci)
 /* The list of orphans goes through the field of the time of deletion: a small number there is left of one. */
 static void check_orphan_rest(struct check *c, const struct check_inode *ci)
 {
-	u32 dtime = le32_to_cpu(ci->raw.i_dtime);
+	u32 dtime = le32_to_cpu(ci->raw->i_dtime);
 
 	if (dtime && dtime < c->inodes_count)
 		check_problem(c, "inode-orphan", ci->ino, 0,
@@ -111,9 +112,8 @@ static void check_orphan_rest(struct check *c, const struct check_inode *ci)
 
 static void check_free_inode(struct check *c, const struct check_inode *ci)
 {
-	check_checksum(c, ci);
 	check_orphan_rest(c, ci);
-	if (ci->mode && !le32_to_cpu(ci->raw.i_dtime))
+	if (ci->mode && !le32_to_cpu(ci->raw->i_dtime))
 		check_problem(c, "free-dtime", ci->ino, 0, "has no link, but no time of deletion either");
 }
 
@@ -154,9 +154,8 @@ static int check_used_inode(struct check *c, struct check_inode *ci)
 	int err = 0;
 
 	take_extra_size(c, ci);
-	check_checksum(c, ci);
 	c->kinds[ci->ino - 1] = ci->reserved && S_ISDIR(ci->mode) ? 0 : kind_of(ci->mode);
-	c->links_stored[ci->ino - 1] = le16_to_cpu(ci->raw.i_links_count);
+	c->links_stored[ci->ino - 1] = le16_to_cpu(ci->raw->i_links_count);
 	if (ci->ino < c->sbi->first_ino)
 		err = check_special(c, ci, &claimed);
 	check_dir_flags(c, ci);
@@ -174,14 +173,17 @@ static int check_used_inode(struct check *c, struct check_inode *ci)
 	return err ? err : check_quota_count(c, ci);
 }
 
-static int check_inode(struct check *c, u32 ino, const u8 *bytes)
+/* sum: what its checksum should be. */
+static int check_inode(struct check *c, u32 ino, const u8 *bytes, u32 sum)
 {
 	struct check_inode ci;
 
 	take_raw(c, &ci, ino, bytes);
+	if (c->sbi->has_csum)
+		check_checksum(c, &ci, sum);
 	if (ci.reserved)
 		check_orphan_rest(c, &ci);
-	if (!le16_to_cpu(ci.raw.i_links_count) && !ci.reserved && !check_is_orphan(c, ino)) {
+	if (!le16_to_cpu(ci.raw->i_links_count) && !ci.reserved && !check_is_orphan(c, ino)) {
 		check_free_inode(c, &ci);
 		return 0;
 	}
@@ -211,6 +213,63 @@ bool check_inode_is_read(const struct check *c, u32 ino)
 	return (ino - 1) % c->sbi->inodes_per_group < inodes_used(c, (ino - 1) / c->sbi->inodes_per_group);
 }
 
+/*
+ * Checksums of a few inodes together, as they should be: each of its bytes, with zeroes for the checksum
+ * itself, which is put back, last first: the last ones may be the same inode. They lie in memory of the pass.
+ */
+static void sum_inodes(const struct check *c, u32 ino, u8 *const bytes[CRC_LANES], u32 sums[CRC_LANES])
+{
+	const size_t lo = offsetof(struct ext4_inode, i_checksum_lo),
+		     hi = offsetof(struct ext4_inode, i_checksum_hi),
+		     generation = offsetof(struct ext4_inode, i_generation),
+		     extra = offsetof(struct ext4_inode, i_extra_isize);
+	const void *p[CRC_LANES];
+	u16 was_lo[CRC_LANES], was_hi[CRC_LANES];
+	bool has_hi[CRC_LANES];
+
+	for (unsigned i = 0; i < CRC_LANES; i++) {
+		p[i] = bytes[i];
+		sums[i] = ext4_inode_csum_seed(c->sbi, ino + i, get_unaligned_le32(bytes[i] + generation));
+		was_lo[i] = get_unaligned_le16(bytes[i] + lo);
+		put_unaligned_le16(0, bytes[i] + lo);
+		has_hi[i] = c->sbi->inode_size > EXT4_GOOD_OLD_INODE_SIZE &&
+			    get_unaligned_le16(bytes[i] + extra) >= 4;
+		if (has_hi[i]) {
+			was_hi[i] = get_unaligned_le16(bytes[i] + hi);
+			put_unaligned_le16(0, bytes[i] + hi);
+		}
+	}
+	crc32c_lanes(sums, p, c->sbi->inode_size);
+	for (unsigned i = CRC_LANES; i--;) {
+		put_unaligned_le16(was_lo[i], bytes[i] + lo);
+		if (has_hi[i])
+			put_unaligned_le16(was_hi[i], bytes[i] + hi);
+		else
+			sums[i] &= 0xffff;
+	}
+}
+
+/* `count` inodes that lie one behind the other from the start of buf on. */
+static int check_run(struct check *c, u32 ino, u32 count, u8 *buf)
+{
+	const struct ext4_sb_info *sbi = c->sbi;
+	int err = 0;
+
+	/* No inode lies over the end of a block, and blocks are full of them. */
+	for (u32 i = 0; i < count && !err && !c->stop; i += CRC_LANES) {
+		u8 *bytes[CRC_LANES];
+		u32 sums[CRC_LANES];
+
+		for (unsigned k = 0; k < CRC_LANES; k++)
+			bytes[k] = buf + (size_t)min(i + k, count - 1) * sbi->inode_size;
+		if (sbi->has_csum)
+			sum_inodes(c, ino + i, bytes, sums);
+		for (unsigned k = 0; k < CRC_LANES && i + k < count && !err && !c->stop; k++)
+			err = check_inode(c, ino + i + k, bytes[k], sums[k]);
+	}
+	return err;
+}
+
 static int check_table(struct check *c, u32 group, u8 *buf, u32 run)
 {
 	const struct ext4_sb_info *sbi = c->sbi;
@@ -223,13 +282,8 @@ static int check_table(struct check *c, u32 group, u8 *buf, u32 run)
 		u32 end = min(index + n * sbi->inodes_per_block, used);
 
 		err = check_read(c, c->groups[group].desc.inode_table + block, n, buf);
-		for (u32 i = index; i < end && !err && !c->stop; i++) {
-			u32 at = i - index;
-
-			err = check_inode(c, first + i,
-					  buf + ((size_t)(at / sbi->inodes_per_block) << sbi->block_bits) +
-						  (size_t)(at % sbi->inodes_per_block) * sbi->inode_size);
-		}
+		if (!err)
+			err = check_run(c, first + index, end - index, buf);
 	}
 	return err;
 }

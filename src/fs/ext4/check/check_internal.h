@@ -94,6 +94,8 @@ struct check {
 	unsigned special_count;
 	struct check_quota *quotas; /* check_quota.c: one a kind, NULL: none */
 
+	struct ext4_inode
+		small_inode; /* the one that is looked at, where inodes are smaller than the struct */
 	void *block_bufs[EXT4_MAX_EXTENT_DEPTH + 1]; /* check_block_buf() */
 	void *inode_buf;                             /* check_inode_read() */
 	u64 inode_buf_pblk;                          /* what it holds, 0: nothing */
@@ -145,9 +147,9 @@ bool check_claim(struct check *c, u32 ino, u64 pblk, u64 count, u64 *last_cluste
 /* An inode while the inode pass looks at it. */
 struct check_inode {
 	u32 ino;
-	const u8 *bytes;       /* inode_size of them */
-	struct ext4_inode raw; /* a copy, zeroes behind inode_size */
-	u32 extra_isize;       /* verified; 0 in small inodes */
+	const u8 *bytes;              /* inode_size of them */
+	const struct ext4_inode *raw; /* zeroes behind inode_size */
+	u32 extra_isize;              /* verified; 0 in small inodes */
 	u32 flags, csum_seed;
 	u16 mode;
 	bool reserved;    /* a number below the first ordinary one, but not the root */

@@ -77,12 +77,12 @@ static u32 quota_ino(const struct check *c, unsigned kind)
 static u32 owner_of(const struct check *c, const struct check_inode *ci, unsigned kind)
 {
 	if (kind == 0)
-		return le16_to_cpu(ci->raw.i_uid) | (u32)le16_to_cpu(ci->raw.i_uid_high) << 16;
+		return le16_to_cpu(ci->raw->i_uid) | (u32)le16_to_cpu(ci->raw->i_uid_high) << 16;
 	if (kind == 1)
-		return le16_to_cpu(ci->raw.i_gid) | (u32)le16_to_cpu(ci->raw.i_gid_high) << 16;
+		return le16_to_cpu(ci->raw->i_gid) | (u32)le16_to_cpu(ci->raw->i_gid_high) << 16;
 	if (EXT4_GOOD_OLD_INODE_SIZE + ci->extra_isize < offsetof(struct ext4_inode, i_projid) + sizeof(le32))
 		return 0;
-	return le32_to_cpu(ci->raw.i_projid);
+	return le32_to_cpu(ci->raw->i_projid);
 }
 
 int check_quota_count(struct check *c, const struct check_inode *ci)

@@ -87,13 +87,13 @@ static int check_resize_map(struct check *c, struct check_inode *ci, u64 dind)
 
 static int check_resize(struct check *c, struct check_inode *ci)
 {
-	u64 dind = le32_to_cpu(ci->raw.i_block[EXT4_DIND_BLOCK]);
+	u64 dind = le32_to_cpu(ci->raw->i_block[EXT4_DIND_BLOCK]);
 	bool wanted = ext4_has_compat(c->sbi, EXT4_FEATURE_COMPAT_RESIZE_INODE);
 
 	if (!wanted && !dind)
 		return 0;
 	for (unsigned i = 0; i < EXT4_N_BLOCKS; i++)
-		if (i != EXT4_DIND_BLOCK && le32_to_cpu(ci->raw.i_block[i])) {
+		if (i != EXT4_DIND_BLOCK && le32_to_cpu(ci->raw->i_block[i])) {
 			bad_resize(c, 0, "has other blocks than the list of reserved descriptors");
 			return 0;
 		}
@@ -111,16 +111,16 @@ static int check_resize(struct check *c, struct check_inode *ci)
 /* Blocks that cannot be used: a map without a file. They may lie in the volume's tables. */
 static void check_bad_blocks(struct check *c, const struct check_inode *ci)
 {
-	if (ci->mode || le16_to_cpu(ci->raw.i_links_count) || le16_to_cpu(ci->raw.i_uid) ||
-	    le16_to_cpu(ci->raw.i_gid) || ci->acl || ci->flags & EXT4_INLINE_DATA_FL)
+	if (ci->mode || le16_to_cpu(ci->raw->i_links_count) || le16_to_cpu(ci->raw->i_uid) ||
+	    le16_to_cpu(ci->raw->i_gid) || ci->acl || ci->flags & EXT4_INLINE_DATA_FL)
 		check_problem(c, "bad-blocks-inode", ci->ino, 0, "the list of bad blocks looks like a file");
 }
 
 /* An inode that is kept for what the volume does not have. */
 static int check_not_used(struct check *c, const struct check_inode *ci, const char *what)
 {
-	if (le16_to_cpu(ci->raw.i_links_count) || le32_to_cpu(ci->raw.i_blocks_lo) ||
-	    le32_to_cpu(ci->raw.i_block[0]))
+	if (le16_to_cpu(ci->raw->i_links_count) || le32_to_cpu(ci->raw->i_blocks_lo) ||
+	    le32_to_cpu(ci->raw->i_block[0]))
 		check_problem(c, "reserved-inode", ci->ino, 0, "holds data, but the volume has no %s", what);
 	return 0;
 }

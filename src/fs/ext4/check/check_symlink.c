@@ -12,7 +12,7 @@
 bool check_symlink_is_fast(const struct check *c, const struct check_inode *ci)
 {
 	const struct ext4_sb_info *sbi = c->sbi;
-	u32 blocks = le32_to_cpu(ci->raw.i_blocks_lo);
+	u32 blocks = le32_to_cpu(ci->raw->i_blocks_lo);
 	u32 attr_blocks = ci->acl ? sbi->block_size << sbi->cluster_bits >> 9 : 0;
 
 	if (ci->flags & EXT4_INLINE_DATA_FL)
@@ -31,8 +31,8 @@ static bool target_good(const struct check_inode *ci, const u8 *target, size_t r
 
 int check_symlink(struct check *c, const struct check_inode *ci)
 {
-	const u8 *target = (const u8 *)ci->raw.i_block;
-	size_t room = sizeof(ci->raw.i_block);
+	const u8 *target = (const u8 *)ci->raw->i_block;
+	size_t room = sizeof(ci->raw->i_block);
 
 	if (!ci->named || ci->flags & EXT4_INLINE_DATA_FL)
 		return 0;

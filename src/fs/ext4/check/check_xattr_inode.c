@@ -16,7 +16,7 @@ struct ea_value {
 static bool names_owner(const struct ext4_inode *ea, const struct check_inode *ci)
 {
 	return le32_to_cpu(ea->i_mtime) == ci->ino &&
-	       le32_to_cpu(ea->i_generation) == le32_to_cpu(ci->raw.i_generation);
+	       le32_to_cpu(ea->i_generation) == le32_to_cpu(ci->raw->i_generation);
 }
 
 static int take_value(struct check *c, struct check_xattrs *list, const struct ext4_xattr_entry *e,
