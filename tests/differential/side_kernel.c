@@ -18,7 +18,14 @@ static long result(long r)
 
 static long k_openat2(int dfd, const char *path, const struct open_how *how)
 {
-	return result(syscall(SYS_openat2, dfd, path, how, sizeof(*how)));
+	long r;
+
+	// A scoped walk over ".." says EAGAIN when anything was renamed or mounted meanwhile, anywhere.
+	do
+		r = result(syscall(SYS_openat2, dfd, path, how, sizeof(*how)));
+	while (r == -EAGAIN && !(how->resolve & RESOLVE_CACHED) &&
+	       how->resolve & (RESOLVE_BENEATH | RESOLVE_IN_ROOT));
+	return r;
 }
 static long k_close(int fd)
 {
