@@ -46,7 +46,7 @@
 struct inode {
 	// What walks and stat read: two cache lines; walks read the first one only. The second ends in the
 	// size, which i_data begins with.
-	mode_t i_mode;
+	mode_t i_mode; // of a directory in use, as i_acl, changes with d_place_left() behind it
 	u16 i_opflags;
 	u8 i_blkbits;
 	uid_t i_uid;
