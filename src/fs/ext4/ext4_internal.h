@@ -302,6 +302,10 @@ u32 ext4_htree_leaf(const struct ext4_htree_path *path);        /* lblk */
 /* Moves to the next leaf; 1: there, *hash is where it begins; 0: none. */
 int ext4_htree_next(struct inode *dir, struct ext4_htree_path *path, u32 *hash) __must_check;
 void ext4_htree_put(struct ext4_htree_path *path);
+/* Tells a name as it is, or as it is shown without the key; false when the caller has no room left. */
+bool ext4_dir_emit(const struct inode *dir, struct dir_context *ctx, const struct ext4_hash *h,
+		   const char *name, unsigned len, u32 ino, unsigned type);
+#define EXT4_HTREE_EOF 0x7fffffffffffffffll /* position behind all hashes */
 int ext4_dx_readdir(struct file *file, struct dir_context *ctx);
 int ext4_dx_release(struct inode *inode, struct file *file);
 /* Finds `name`; -ENOENT. */
