@@ -404,8 +404,9 @@ static int inode_fill(struct inode *inode)
 		WRITE_ONCE(inode->i_default_acl, NULL);
 	}
 	inode_set_opflags(inode);
-	if (inode->i_op->getattr == ext4_getattr)
-		inode->i_opflags |= IOP_FASTSTAT; /* it only reads the inode */
+	/* It only reads the inode, and adds nothing to what that says but where there is inline data. */
+	if (inode->i_op->getattr == ext4_getattr && !ext4_has_inline_data(inode))
+		inode->i_opflags |= IOP_FASTSTAT;
 	return 0;
 }
 
