@@ -170,6 +170,8 @@ static void compare_ioctls(const char *path, const long fd[2])
 		EACH r[s] = sides[s]->ioctl((int)fd[s], asks[i].request, &answer[s]);
 		if (same(asks[i].name, path, r[0], r[1]) && memcmp(&answer[0], &answer[1], sizeof(answer[0])))
 			differ("%s of %s", asks[i].name, path);
+		EACH r[s] = sides[s]->ioctl((int)fd[s], asks[i].request, NULL);
+		same("ioctl, nowhere", path, r[0], r[1]);
 	}
 }
 

@@ -110,33 +110,49 @@ static void fsxattr_fill(const struct inode *inode, struct fsxattr *fsx)
 			fsx->fsx_xflags |= names[i].xflag;
 }
 
-long ext4_ioctl(struct file *file, unsigned cmd, void *arg)
+union ioctl_answer {
+	int number;
+	struct fsxattr fsx;
+	char label[FSLABEL_MAX];
+};
+
+/* What an ioctl that only tells answers, and its size; 0: not one of these. */
+static size_t ioctl_answer(const struct inode *inode, unsigned cmd, union ioctl_answer *out)
 {
-	const struct inode *inode = file->f_inode;
-	char label[FSLABEL_MAX] = {0};
+	const struct ext4_sb_info *sbi = EXT4_SB(inode->i_sb);
 
 	switch (cmd) {
 	case FS_IOC_GETFLAGS:
-		*(int *)arg = (int)user_flags(inode);
-		return 0;
-	case FS_IOC_FSGETXATTR:
-		fsxattr_fill(inode, arg);
-		return 0;
+		out->number = (int)user_flags(inode);
+		return sizeof(out->number);
 	case FS_IOC_GETVERSION:
-		*(int *)arg = inode->i_generation;
-		return 0;
+		out->number = (int)inode->i_generation;
+		return sizeof(out->number);
+	case FS_IOC_FSGETXATTR:
+		fsxattr_fill(inode, &out->fsx);
+		return sizeof(out->fsx);
 	case FS_IOC_GETFSLABEL:
-		memcpy(label, EXT4_SB(inode->i_sb)->es.s_volume_name,
-		       sizeof(EXT4_SB(inode->i_sb)->es.s_volume_name));
-		memcpy(arg, label, sizeof(label));
-		return 0;
-	case FS_IOC_SETFLAGS:
-	case FS_IOC_FSSETXATTR:
-	case FS_IOC_SETFSLABEL:
-		return -EROFS;
+		memset(out->label, 0, sizeof(out->label));
+		memcpy(out->label, sbi->es.s_volume_name, sizeof(sbi->es.s_volume_name));
+		return sizeof(out->label);
 	default:
-		return -ENOTTY;
+		return 0;
 	}
+}
+
+long ext4_ioctl(struct file *file, unsigned cmd, void *arg)
+{
+	union ioctl_answer answer;
+	size_t bytes = ioctl_answer(file->f_inode, cmd, &answer);
+
+	if (!bytes)
+		return cmd == FS_IOC_SETFLAGS || cmd == FS_IOC_FSSETXATTR || cmd == FS_IOC_SETFSLABEL
+			       ? -EROFS
+			       : -ENOTTY;
+	if (!arg)
+		return -EFAULT;
+	memcpy(arg, &answer, bytes);
+	return 0;
 }
 
 const struct inode_operations ext4_file_inode_operations = {
