@@ -163,7 +163,6 @@ static void test_ext4_super_words(void **state)
 		GOOD(s_rev_level, 2),
 		GOOD(s_rev_level, 0xffffffff),
 		GOOD(s_encryption_level, 9),
-		GOOD(s_def_hash_version, 200),
 		/* Descriptors where there are none, or that run into what follows them */
 		SET(s_desc_size, 1024, -EFSCORRUPTED, "group descriptors"),
 		SET(s_reserved_gdt_blocks, 256, -EFSCORRUPTED, "group descriptors"),
@@ -172,9 +171,13 @@ static void test_ext4_super_words(void **state)
 	try_words(PLAIN, words, ARRAY_SIZE(words));
 }
 
-static void test_ext4_feature_words(void **state)
+static void test_ext4_kind_words(void **state)
 {
 	static const struct word words[] = {
+		GOOD(s_def_hash_version, 5),
+		BAD(s_def_hash_version, 6),
+		BAD(s_def_hash_version, 7),
+		BAD(s_def_hash_version, 255),
 		ADD(s_feature_compat, 0xffff0000, 0, ""),
 		ADD(s_feature_ro_compat, 0x7ffe5000, 0, ""),
 		ADD(s_feature_ro_compat, EXT4_FEATURE_RO_COMPAT_GDT_CSUM, 0, ""),
@@ -374,7 +377,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_ext4_super_words),
-		cmocka_unit_test(test_ext4_feature_words),
+		cmocka_unit_test(test_ext4_kind_words),
 		cmocka_unit_test(test_ext4_super_words_of_clusters),
 		cmocka_unit_test(test_ext4_super_words_of_meta_bg),
 		cmocka_unit_test(test_ext4_super_words_of_old),

@@ -194,13 +194,21 @@ static int check_groups(struct check *c)
 	return 0;
 }
 
-static void take_hash(struct ext4_sb_info *sbi)
+static int check_hash(struct check *c)
 {
+	struct ext4_sb_info *sbi = c->sbi;
+
 	for (unsigned i = 0; i < 4; i++)
 		sbi->hash_seed[i] = le32_to_cpu(sbi->es.s_hash_seed[i]);
 	sbi->def_hash_version = sbi->es.s_def_hash_version;
+	/* SipHash is keyed: only directories with a key can have it, which need casefold, too. */
+	if (sbi->def_hash_version > DX_HASH_SIPHASH ||
+	    (sbi->def_hash_version == DX_HASH_SIPHASH &&
+	     !ext4_has_incompat(sbi, EXT4_FEATURE_INCOMPAT_CASEFOLD)))
+		return refuse(c, -EINVAL, "super block: s_def_hash_version is %u", sbi->def_hash_version);
 	/* mke2fs notes which signedness of char its machine had; without a note: that of the x86, signed. */
 	sbi->unsigned_hash = le32_to_cpu(sbi->es.s_flags) & EXT2_FLAGS_UNSIGNED_HASH;
+	return 0;
 }
 
 int ext4_super_check(struct ext4_sb_info *sbi, u64 device_bytes, char *why, size_t why_size)
@@ -226,6 +234,6 @@ int ext4_super_check(struct ext4_sb_info *sbi, u64 device_bytes, char *why, size
 	if (!err)
 		err = check_groups(&c);
 	if (!err)
-		take_hash(sbi);
+		err = check_hash(&c);
 	return err;
 }
