@@ -24,17 +24,19 @@ bool check_claim(struct check *c, u32 ino, u64 pblk, u64 count, u64 *last_cluste
 		return good;
 	at = find_next_bit(c->used_clusters, end, first);
 	bitmap_set(c->used_clusters, first, end - first);
-	if (at >= end || !good || ext4_has_ro_compat(c->sbi, EXT4_FEATURE_RO_COMPAT_SHARED_BLOCKS))
+	if (at >= end || !good)
 		return good;
+	/* Files may share their data there; their sums are not looked at, since others count it, too. */
+	if (ext4_has_ro_compat(c->sbi, EXT4_FEATURE_RO_COMPAT_SHARED_BLOCKS))
+		return false;
 	check_problem(c, "block-shared", ino, (at << c->sbi->cluster_bits) + c->sbi->first_data_block,
 		      "in use by another inode or twice by this one");
 	return false;
 }
 
-bool check_take_run(struct check *c, struct check_inode *ci, u64 pblk, u64 count)
+/* last: as for check_claim, or NULL. */
+static bool take(struct check *c, struct check_inode *ci, u64 pblk, u64 count, u64 *last)
 {
-	u64 before = ci->last_cluster;
-
 	if (!check_pblk_valid(c, pblk, count)) {
 		check_problem(c, "inode-block-outside", ci->ino, pblk, "%llu blocks, not in the volume",
 			      (unsigned long long)count);
@@ -42,12 +44,17 @@ bool check_take_run(struct check *c, struct check_inode *ci, u64 pblk, u64 count
 		return false;
 	}
 	ci->clusters += check_cluster(c, pblk + count - 1) + 1 - check_cluster(c, pblk);
-	if (check_cluster(c, pblk) == before)
+	if (last && check_cluster(c, pblk) == *last)
 		ci->clusters--;
-	if (check_claim(c, ci->ino, pblk, count, &ci->last_cluster))
+	if (check_claim(c, ci->ino, pblk, count, last))
 		return true;
 	ci->bad_map = true;
 	return false;
+}
+
+bool check_take_run(struct check *c, struct check_inode *ci, u64 pblk, u64 count)
+{
+	return take(c, ci, pblk, count, NULL);
 }
 
 int check_dir_block_add(struct check *c, struct check_inode *ci, u64 lblk, u64 pblk, u64 count)
@@ -68,9 +75,27 @@ int check_dir_block_add(struct check *c, struct check_inode *ci, u64 lblk, u64 p
 	return err;
 }
 
+/* A cluster of the file is one of the volume, block by block; only there may a file take a cluster twice. */
+static void check_place_in_cluster(struct check *c, struct check_inode *ci, u64 lblk, u64 pblk)
+{
+	u64 mask = (1ull << c->sbi->cluster_bits) - 1;
+	bool goes_on = lblk >> c->sbi->cluster_bits == ci->last_file_cluster;
+
+	if ((lblk ^ (pblk - c->sbi->first_data_block)) & mask ||
+	    (goes_on && check_cluster(c, pblk) != ci->last_cluster))
+		check_problem(
+			c, "inode-cluster", ci->ino, pblk,
+			"is not in the cluster, or not the block of it, that block %llu of the file needs",
+			(unsigned long long)lblk);
+	if (!goes_on)
+		ci->last_cluster = ~0ull;
+}
+
 int check_take_data(struct check *c, struct check_inode *ci, u64 lblk, u64 pblk, u64 count, bool written)
 {
-	if (!check_take_run(c, ci, pblk, count))
+	check_place_in_cluster(c, ci, lblk, pblk);
+	ci->last_file_cluster = (lblk + count - 1) >> c->sbi->cluster_bits;
+	if (!take(c, ci, pblk, count, &ci->last_cluster))
 		return 0;
 	ci->end_lblk = max(ci->end_lblk, lblk + count);
 	if (written)

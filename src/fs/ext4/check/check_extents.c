@@ -51,7 +51,6 @@ static const char *extent_check(const struct extent_walk *w, u64 lblk, u64 len, 
 static int walk_leaf(struct extent_walk *w, const struct extent_node *node)
 {
 	const struct ext4_extent *ex = (const void *)(node->eh + 1);
-	u64 cluster_mask = (1u << w->c->sbi->cluster_bits) - 1;
 	int err = 0;
 
 	for (u32 i = 0; i < le16_to_cpu(node->eh->eh_entries) && !err; i++, ex++) {
@@ -68,9 +67,6 @@ static int walk_leaf(struct extent_walk *w, const struct extent_node *node)
 		}
 		if (S_ISDIR(w->ci->mode) && !written)
 			tell(w, node, "extent-unwritten", i, "blocks of a directory marked as never written");
-		if ((lblk ^ (start - w->c->sbi->first_data_block)) & cluster_mask)
-			tell(w, node, "extent-cluster", i,
-			     "begins elsewhere in its cluster than in the file's");
 		w->next_lblk = lblk + len;
 		err = check_take_data(w->c, w->ci, lblk, start, len, written);
 	}

@@ -51,8 +51,12 @@ static void take_raw(struct check *c, struct check_inode *ci, u32 ino, const u8 
 {
 	const struct ext4_sb_info *sbi = c->sbi;
 
-	*ci = (struct check_inode){
-		.ino = ino, .bytes = bytes, .dir = ~0u, .last_cluster = ~0ull, .inline_bytes = -1};
+	*ci = (struct check_inode){.ino = ino,
+				   .bytes = bytes,
+				   .dir = ~0u,
+				   .last_cluster = ~0ull,
+				   .last_file_cluster = ~0ull,
+				   .inline_bytes = -1};
 	ci->raw = (const void *)bytes;
 	if (sbi->inode_size < sizeof(*ci->raw)) {
 		memcpy(&c->small_inode, bytes, sbi->inode_size);

@@ -161,11 +161,12 @@ struct check_inode {
 	u64 size;         /* all 64 bits */
 	u64 acl;          /* attribute block, 0: none */
 	u64 clusters;     /* that were claimed so far: data, trees, attributes */
-	u64 last_cluster; /* for check_claim */
-	u64 end_lblk;     /* behind the last block that is mapped */
-	u64 end_written;  /* the same, of blocks that hold data */
-	u64 first_pblk;   /* of lblk 0, 0: none */
-	u32 dir;          /* index in c->dirs, ~0: no directory */
+	u64 last_cluster; /* for check_claim: of data */
+	u64 last_file_cluster;
+	u64 end_lblk;    /* behind the last block that is mapped */
+	u64 end_written; /* the same, of blocks that hold data */
+	u64 first_pblk;  /* of lblk 0, 0: none */
+	u32 dir;         /* index in c->dirs, ~0: no directory */
 };
 
 /* Passes, in their order; what each checks stands at the head of its file. */
@@ -196,7 +197,7 @@ int check_extents(struct check *c, struct check_inode *ci) __must_check;
 int check_special(struct check *c, struct check_inode *ci, bool *claimed) __must_check;
 /* check_blocks.c: the block map or extent tree; adds the blocks of directories to c->dir_blocks. */
 int check_inode_blocks(struct check *c, struct check_inode *ci) __must_check;
-/* Takes a run of a map: of the map itself, or of what it maps. */
+/* Takes a run of a map: of the map itself, or of what it maps, in order. */
 bool check_take_run(struct check *c, struct check_inode *ci, u64 pblk, u64 count);
 int check_take_data(struct check *c, struct check_inode *ci, u64 lblk, u64 pblk, u64 count,
 		    bool written) __must_check;

@@ -34,7 +34,7 @@ int check_symlink(struct check *c, const struct check_inode *ci)
 	const u8 *target = (const u8 *)ci->raw->i_block;
 	size_t room = sizeof(ci->raw->i_block);
 
-	if (!ci->named || ci->flags & EXT4_INLINE_DATA_FL)
+	if (!ci->named || ci->bad_map || ci->flags & EXT4_INLINE_DATA_FL)
 		return 0;
 	if (check_symlink_is_fast(c, ci)) {
 		if (ci->flags & EXT4_EXTENTS_FL)
