@@ -17,6 +17,9 @@ bool check_symlink_is_fast(const struct check *c, const struct check_inode *ci)
 
 	if (ci->flags & EXT4_INLINE_DATA_FL)
 		return false;
+	/* Values of its attributes may lie in any number of blocks: then its size tells. */
+	if (ext4_has_incompat(sbi, EXT4_FEATURE_INCOMPAT_EA_INODE))
+		return ci->size && ci->size < sizeof(ci->raw->i_block);
 	return blocks <= attr_blocks;
 }
 
@@ -25,7 +28,7 @@ static bool target_good(const struct check_inode *ci, const u8 *target, size_t r
 	if (!ci->size || ci->size >= room)
 		return false;
 	if (ci->flags & EXT4_ENCRYPT_FL)
-		return ci->size >= CRYPT_HEAD && get_unaligned_le16(target) + CRYPT_HEAD + 1 == ci->size;
+		return ci->size >= CRYPT_HEAD && get_unaligned_le16(target) + CRYPT_HEAD == ci->size;
 	return strnlen((const char *)target, room) == ci->size;
 }
 
