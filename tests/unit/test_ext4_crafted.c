@@ -60,6 +60,12 @@ static void with_encryption(struct image *im, struct ext4_inode *inode)
 	add_flag(inode, EXT4_ENCRYPT_FL);
 }
 
+/* Not damage: the file reads as any other. */
+static void with_verity(struct image *im, struct ext4_inode *inode)
+{
+	add_flag(inode, EXT4_VERITY_FL);
+}
+
 /* ---- Extents: "many" has a tree of depth 1, others only a root */
 
 static struct ext4_extent_header *root(struct ext4_inode *inode)
@@ -276,6 +282,7 @@ static void test_ext4_crafted_inodes(void **state)
 		 "attribute block at 2048, which no file can have", NULL},
 		{"/mnt/file", with_casefold, OP_STAT, -EUCLEAN, "flags 0x40000000 need a feature", NULL},
 		{"/mnt/file", with_encryption, OP_STAT, -EUCLEAN, "flags 0x800 need a feature", NULL},
+		{"/mnt/file", with_verity, OP_READ, 3000, NULL, NULL},
 		{"/mnt/d", directory_huge, OP_LIST, -EUCLEAN, "is larger than the volume", NULL},
 		{"/mnt/many", nothing, OP_READ, 19 * 2048 + 1, NULL, NULL},
 		{"/mnt/many", root_magic, OP_STAT, -EUCLEAN, "extent header has a wrong magic", NULL},

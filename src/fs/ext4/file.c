@@ -33,7 +33,9 @@ static ssize_t ext4_file_read_iter(struct kiocb *iocb, struct iov_iter *to)
 {
 	if (!iov_iter_count(to))
 		return 0;
-	if (iocb->ki_flags & IOCB_DIRECT && !ext4_has_inline_data(iocb->ki_filp->f_inode))
+	/* What is not in blocks of its own, and what Linux verifies in pages, goes through the cache. */
+	if (iocb->ki_flags & IOCB_DIRECT &&
+	    !(EXT4_I(iocb->ki_filp->f_inode)->i_flags & (EXT4_INLINE_DATA_FL | EXT4_VERITY_FL)))
 		return iomap_dio_read(iocb, to, &ext4_iomap_ops);
 	return generic_file_read_iter(iocb, to);
 }
