@@ -213,6 +213,10 @@ enum agreement compare_opinions(const struct opinion *e2fsck, const struct opini
 		return UNCOUNTED;
 	if (e2fsck->verdict == shale->verdict || (e2fsck->verdict == GAVE_UP && shale->verdict == DAMAGED))
 		return AGREE;
+	/* It looks for super blocks elsewhere. What begins without the magic number may be of another kind by
+	 * now. */
+	if (strstr(e2fsck->text, "Bad magic number in super-block") && shale->verdict == GAVE_UP)
+		return AGREE;
 	/* 12: it told a damage and then could not go on, as with a feature that it does not know. */
 	if (e2fsck->status & 8 && shale->verdict == GAVE_UP)
 		return AGREE;

@@ -5,7 +5,8 @@
  * e2fsck leaves 0: clean; 4: damaged, with 8 or alone; 8 alone: it gave up before it could check (no super
  * block that it can use, a feature or a geometry that it does not know). shale_check returns 0, a count of
  * problems, or an error. They agree when both are clean or both damaged; where e2fsck gave up (8,
- * also with 4), shale may give up or say damaged, but not clean.
+ * also with 4), shale may give up or say damaged, but not clean; and it may give up where the super block has
+ * no magic number, though e2fsck goes on with a copy.
  *
  * e2fsck -fn does not replay a journal, shale does so in memory: a volume whose journal is dirty is judged on
  * a copy that e2fsck -E journal_only has replayed. That step clears what was deleted while open, too. When it
