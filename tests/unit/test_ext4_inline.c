@@ -136,6 +136,22 @@ static void make_directory(struct image *im, struct ext4_inode *inode)
 	put_entry(inline_rest(inode), small, "second", 40);
 }
 
+/* What is not kept is a hole up to the end, so that who copies data only copies all. */
+static void check_seeks(const struct image *im)
+{
+	struct mounted m;
+	int fd;
+
+	image_mount(im, &m);
+	fd = shale_openat(m.task, AT_FDCWD, "/mnt/zeroes", O_RDONLY, 0);
+	assert_true(fd >= 0);
+	assert_int_equal(shale_lseek(m.task, fd, 0, SEEK_HOLE), 60);
+	assert_int_equal(shale_lseek(m.task, fd, 60, SEEK_DATA), -ENXIO);
+	assert_int_equal(shale_lseek(m.task, fd, 100, SEEK_HOLE), 100);
+	shale_close(m.task, fd);
+	image_unmount(&m);
+}
+
 static void test_ext4_inline(void **state)
 {
 	static const struct craft crafts[] = {
@@ -178,6 +194,7 @@ static void test_ext4_inline(void **state)
 		   "image 2M");
 	make_directory(&im, image_inode(&im, image_ino(&im, "/mnt/d")));
 	image_crafts(&im, crafts);
+	check_seeks(&im);
 	image_remove(&im);
 }
 

@@ -8,6 +8,8 @@
  * A directory has no "." and "..": it begins with the number of its parent, and entries fill the rest of
  * the first 60 bytes, then the value, each part a chain of its own.
  */
+#include <limits.h>
+
 #include "base/alloc.h"
 #include "fs/ext4/ext4_internal.h"
 #include "iomap/iomap.h"
@@ -94,16 +96,14 @@ void ext4_inline_dirents_walk(const struct inode *dir, ext4_dirent_fn fn, void *
 int ext4_inline_iomap(struct inode *inode, u64 pos, unsigned flags, struct iomap *iomap)
 {
 	const struct ext4_inode_info *ei = EXT4_I(inode);
-	u64 size = i_size_read(inode), have = min_t(u64, size, ei->i_body_bytes);
+	u64 have = min_t(u64, i_size_read(inode), ei->i_body_bytes);
 
 	iomap->bdev = EXT4_SB(inode->i_sb)->bdev;
 	iomap->addr = IOMAP_NULL_ADDR;
 	if (pos >= have) {
-		if (flags & IOMAP_REPORT)
-			return -ENOENT;
 		iomap->type = IOMAP_HOLE;
 		iomap->offset = pos;
-		iomap->length = max(size, pos) - pos + inode->i_sb->s_blocksize;
+		iomap->length = (u64)LLONG_MAX - pos;
 		return 0;
 	}
 	iomap->type = IOMAP_INLINE;
