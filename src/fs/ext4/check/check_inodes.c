@@ -173,8 +173,10 @@ static int check_used_inode(struct check *c, struct check_inode *ci)
 	check_inode_fields(c, ci);
 	if (!err && !claimed)
 		err = check_content(c, ci);
+	if (err)
+		return err;
 	check_inode_sums(c, ci);
-	return err ? err : check_quota_count(c, ci);
+	return check_quota_count(c, ci);
 }
 
 /* sum: what its checksum should be. */

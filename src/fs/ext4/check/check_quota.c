@@ -91,6 +91,9 @@ int check_quota_count(struct check *c, const struct check_inode *ci)
 
 	if (!ext4_has_ro_compat(c->sbi, EXT4_FEATURE_RO_COMPAT_QUOTA))
 		return 0;
+	/* The values of attributes count for the inodes that have them. */
+	if (ci->flags & EXT4_EA_INODE_FL)
+		return 0;
 	if (ci->ino != EXT4_ROOT_INO && (ci->ino < c->sbi->first_ino || check_is_special(c, ci->ino)))
 		return 0;
 	for (unsigned kind = 0; kind < CHECK_QUOTAS && !err; kind++) {

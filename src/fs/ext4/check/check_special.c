@@ -29,29 +29,38 @@ static u32 find_next_pointer(const le32 *pointers, u32 at, u32 count)
 	return at;
 }
 
-/* One reserved block of descriptors of the first group: the list of its copies. Counts the blocks named. */
-static int check_resize_copies(struct check *c, struct check_inode *ci, u64 pblk)
+/* Where the copies of the first group's block 0 would lie, in the groups with a copy of the super block. */
+static u32 find_copies(const struct check *c, u64 *copies, u32 room)
 {
 	const struct ext4_sb_info *sbi = c->sbi;
-	u32 room = sbi->block_size / sizeof(le32), at = 0;
-	const le32 *copies = check_block_buf(c, 1);
+	u32 n = 0;
+
+	for (u32 group = 1; group < sbi->groups_count && n < room; group++)
+		if (ext4_bg_has_super(sbi, group))
+			copies[n++] = (u64)group * sbi->blocks_per_group;
+	return n;
+}
+
+/* One reserved block of descriptors of the first group: the list of its copies. Counts the blocks named. */
+static int check_resize_copies(struct check *c, struct check_inode *ci, u64 pblk, const u64 *copies,
+			       u32 count)
+{
+	u32 room = c->sbi->block_size / sizeof(le32);
+	const le32 *named = check_block_buf(c, 1);
 	int err;
 
-	if (!copies)
+	if (!named)
 		return -ENOMEM;
-	err = check_read(c, pblk, 1, (void *)copies);
+	err = check_read(c, pblk, 1, (void *)named);
 	if (err)
 		return err;
-	for (u32 group = 1; group < sbi->groups_count && at < room; group++) {
-		if (!ext4_bg_has_super(sbi, group))
-			continue;
-		if (le32_to_cpu(copies[at++]) != (u64)group * sbi->blocks_per_group + pblk) {
+	for (u32 i = 0; i < count; i++)
+		if (le32_to_cpu(named[i]) != copies[i] + pblk) {
 			bad_resize(c, pblk, "copies of reserved descriptors are not where they should be");
 			return 0;
 		}
-	}
-	ci->clusters += at;
-	if (find_next_pointer(copies, at, room) < room)
+	ci->clusters += count;
+	if (find_next_pointer(named, count, room) < room)
 		bad_resize(c, pblk, "names more copies of reserved descriptors than there are");
 	return 0;
 }
@@ -59,14 +68,17 @@ static int check_resize_copies(struct check *c, struct check_inode *ci, u64 pblk
 static int check_resize_map(struct check *c, struct check_inode *ci, u64 dind)
 {
 	const struct ext4_sb_info *sbi = c->sbi;
-	u32 room = sbi->block_size / sizeof(le32), reserved = le16_to_cpu(sbi->es.s_reserved_gdt_blocks);
+	u32 room = sbi->block_size / sizeof(le32), reserved = le16_to_cpu(sbi->es.s_reserved_gdt_blocks),
+	    count;
 	/* Blocks of 1 KiB that are counted from 0 begin with a boot block. */
 	u64 boot = !sbi->first_data_block && sbi->block_size == 1024 ? 1 : sbi->first_data_block;
+	u64 *copies __free_kfree = kmalloc_array(c->machine, room, sizeof(*copies));
 	const le32 *map = check_block_buf(c, 0);
 	int err;
 
-	if (!map)
+	if (!map || !copies)
 		return -ENOMEM;
+	count = find_copies(c, copies, room);
 	err = check_read(c, dind, 1, (void *)map);
 	if (!err && sbi->gdb_count + reserved <= room &&
 	    (find_next_pointer(map, 0, sbi->gdb_count) < sbi->gdb_count ||
@@ -75,11 +87,11 @@ static int check_resize_map(struct check *c, struct check_inode *ci, u64 dind)
 	for (u32 i = 0; i < reserved && !err; i++) {
 		u64 want = boot + 1 + sbi->gdb_count + i;
 
-		if (le32_to_cpu(map[(sbi->gdb_count + i) % room]) != want) {
+		if (le32_to_cpu(map[(sbi->gdb_count + i) % room]) != want || !check_pblk_valid(c, want, 1)) {
 			bad_resize(c, dind, "does not list the reserved descriptors");
 			return 0;
 		}
-		err = check_resize_copies(c, ci, want);
+		err = check_resize_copies(c, ci, want, copies, count);
 	}
 	ci->clusters += reserved;
 	return err;
