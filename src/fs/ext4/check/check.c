@@ -9,6 +9,7 @@
 #include "fs/ext4/check/check_internal.h"
 
 #define PLACE_SIZE 80
+#define RUN_BYTES  (256u << 10) /* read at a time: so much stays near the processor */
 
 /* Returns the length. */
 static size_t place_text(const struct fs_problem *p, char out[PLACE_SIZE])
@@ -99,6 +100,7 @@ static int prepare(struct check *c)
 {
 	xa_init(&c->xattr_index, c->machine);
 	c->inodes_count = le32_to_cpu(c->sbi->es.s_inodes_count);
+	c->run_blocks = max(RUN_BYTES >> c->sbi->block_bits, 1u);
 	c->clusters_count = check_cluster(c, c->sbi->blocks_count - 1) + 1;
 	/* Large ones take memory of the host only where they are written. */
 	c->groups = kvcalloc(c->machine, c->sbi->groups_count, sizeof(*c->groups));
@@ -134,6 +136,7 @@ static void release(struct check *c)
 	kfree(c->orphans.items);
 	for (unsigned i = 0; i < ARRAY_SIZE(c->block_bufs); i++)
 		kfree(c->block_bufs[i]);
+	kfree(c->run_buf);
 	kfree(c->inode_buf);
 	check_quotas_free(c);
 }

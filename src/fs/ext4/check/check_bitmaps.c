@@ -7,7 +7,7 @@
 #include "base/bitmap.h"
 #include "fs/ext4/check/check_internal.h"
 
-#define RUN 32 /* bitmaps read at a time */
+#define RUN 32 /* bitmaps read at a time, at most */
 
 /* One bitmap of a group beside what it should be; both forms have their bits in the same order of bytes. */
 struct compare {
@@ -228,12 +228,13 @@ static void check_totals(struct check *c, u64 free_clusters, u64 free_inodes)
 int check_bitmaps(struct check *c)
 {
 	u32 groups = c->sbi->groups_count;
-	void *buf __free_kfree = check_buf(c, min_t(u32, RUN, groups));
+	u32 run = min_t(u32, RUN, c->run_blocks);
+	void *buf = check_run_buf(c);
 	u64 free_clusters = 0, free_inodes = 0;
 	int err = buf ? 0 : -ENOMEM;
 
-	for (u32 group = 0; group < groups && !err; group += RUN)
-		err = check_run(c, group, min_t(u32, RUN, groups - group), buf, &free_clusters, &free_inodes);
+	for (u32 group = 0; group < groups && !err; group += run)
+		err = check_run(c, group, min(run, groups - group), buf, &free_clusters, &free_inodes);
 	if (!err)
 		check_totals(c, free_clusters, free_inodes);
 	return err;

@@ -6,12 +6,23 @@
  */
 #include "fs/ext4/check/check_internal.h"
 
+/* The first bit that is set of [start, end), or end. Most runs lie within one word of a map. */
+static u64 first_set(const unsigned long *map, u64 start, u64 end)
+{
+	unsigned long word = map[start / BITS_PER_LONG] >> start % BITS_PER_LONG;
+
+	if (start / BITS_PER_LONG != (end - 1) / BITS_PER_LONG)
+		return find_next_bit(map, end, start);
+	word &= ~0UL >> (BITS_PER_LONG - (end - start));
+	return word ? start + __ffs(word) : end;
+}
+
 bool check_claim(struct check *c, u32 ino, u64 pblk, u64 count, u64 *last_cluster)
 {
 	u64 first = check_cluster(c, pblk), end = check_cluster(c, pblk + count - 1) + 1, at;
 	bool good = true;
 
-	at = find_next_bit(c->meta_blocks, pblk + count, pblk);
+	at = first_set(c->meta_blocks, pblk, pblk + count);
 	if (at < pblk + count) {
 		check_problem(c, "block-conflict", ino, at, "in use by the volume's own tables");
 		good = false;
@@ -22,7 +33,7 @@ bool check_claim(struct check *c, u32 ino, u64 pblk, u64 count, u64 *last_cluste
 		*last_cluster = end - 1;
 	if (first == end)
 		return good;
-	at = find_next_bit(c->used_clusters, end, first);
+	at = first_set(c->used_clusters, first, end);
 	bitmap_set(c->used_clusters, first, end - first);
 	if (at >= end || !good)
 		return good;

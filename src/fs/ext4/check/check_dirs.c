@@ -9,7 +9,7 @@
 #include "base/crc.h"
 #include "fs/ext4/check/check_dirs_internal.h"
 
-#define RUN 128 /* blocks read at a time */
+#define RUN 128 /* blocks read at a time, at most */
 
 struct check_dir *check_dir_find(struct check *c, u32 ino)
 {
@@ -154,13 +154,14 @@ static int check_run(struct check_dir_state *s, struct place *p, const struct ch
 static int check_all(struct check_dir_state *s)
 {
 	const struct check_dir_block *b = s->c->dir_blocks.items;
-	u8 *buf __free_kfree = check_buf(s->c, RUN);
+	size_t run = min_t(size_t, RUN, s->c->run_blocks);
+	u8 *buf = check_run_buf(s->c);
 	struct place place = {0};
 	u64 pblk[RUN];
 	int err = buf ? 0 : -ENOMEM;
 
 	for (size_t at = 0, n; at < s->c->dir_blocks.count && !err; at += n) {
-		n = min_t(size_t, RUN, s->c->dir_blocks.count - at);
+		n = min(run, s->c->dir_blocks.count - at);
 		for (size_t i = 0; i < n; i++)
 			pblk[i] = b[at + i].pblk;
 		err = check_read_list(s->c, pblk, (u32)n, buf);

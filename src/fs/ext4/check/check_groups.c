@@ -7,8 +7,6 @@
  */
 #include "fs/ext4/check/check_internal.h"
 
-#define RUN 64 /* blocks of descriptors read at a time */
-
 static bool take_meta(struct check *c, u32 group, u64 first, u64 count, const char *what)
 {
 	u64 at = find_next_bit(c->meta_blocks, first + count, first);
@@ -123,12 +121,12 @@ static int check_gdbs(struct check *c, u32 gdb, u32 n, void *buf)
 int check_groups(struct check *c)
 {
 	const struct ext4_sb_info *sbi = c->sbi;
-	void *buf __free_kfree = check_buf(c, min_t(u32, RUN, sbi->gdb_count));
+	void *buf = check_run_buf(c);
 	int err = buf ? 0 : -ENOMEM;
 
 	take_base(c);
 	for (u32 gdb = 0, n; gdb < sbi->gdb_count && !err; gdb += n) {
-		for (n = 1; n < RUN && gdb + n < sbi->gdb_count; n++)
+		for (n = 1; n < c->run_blocks && gdb + n < sbi->gdb_count; n++)
 			if (ext4_gdb_pblk(sbi, gdb + n) != ext4_gdb_pblk(sbi, gdb) + n)
 				break;
 		err = check_gdbs(c, gdb, n, buf);

@@ -8,8 +8,6 @@
 #include "base/crc.h"
 #include "fs/ext4/check/check_internal.h"
 
-#define RUN_BYTES (256u << 10) /* of inode table read at a time */
-
 #define BAD_BLOCKS_INO  1
 #define USER_QUOTA_INO  3
 #define GROUP_QUOTA_INO 4
@@ -296,8 +294,8 @@ static int check_table(struct check *c, u32 group, u8 *buf, u32 run)
 
 int check_inodes(struct check *c)
 {
-	u32 run = min_t(u32, max(RUN_BYTES >> c->sbi->block_bits, 1u), c->sbi->itable_blocks);
-	void *buf __free_kfree = check_buf(c, run);
+	u32 run = min(c->run_blocks, c->sbi->itable_blocks);
+	void *buf = check_run_buf(c);
 	int err = buf ? 0 : -ENOMEM;
 
 	/* Reserved numbers are in use whatever they hold. */

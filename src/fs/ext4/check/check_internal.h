@@ -96,6 +96,8 @@ struct check {
 
 	struct ext4_inode
 		small_inode; /* the one that is looked at, where inodes are smaller than the struct */
+	void *run_buf;       /* check_run_buf() */
+	u32 run_blocks;
 	void *block_bufs[EXT4_MAX_EXTENT_DEPTH + 1]; /* check_block_buf() */
 	void *inode_buf;                             /* check_inode_read() */
 	u64 inode_buf_pblk;                          /* what it holds, 0: nothing */
@@ -111,14 +113,15 @@ void check_note(struct check *c, const char *code, u32 ino, u64 pblk, const char
 
 /* check_io.c. -EIO, -ENOMEM, -ECANCELED: the caller of the check had enough. Blocks outside the volume must
  * have been told and left out before (check_pblk_valid). */
-/* A run of blocks; buf from check_buf(). */
+/* A run of blocks; buf from one of the calls below. */
 int check_read(struct check *c, u64 pblk, u32 count, void *buf) __must_check;
 /* Blocks in any order, into buf one behind the other; neighbours are read together, all are in flight at
  * once: sort them, and take up to a few hundred at a time. */
 int check_read_list(struct check *c, const u64 *pblk, u32 count, void *buf) __must_check;
-/* Memory that devices read into; kfree(). */
-void *check_buf(struct check *c, u32 blocks) __must_check;
-/* The same for a block at a level of a tree, kept until the check ends; NULL: no memory. */
+/* Memory for a run of c->run_blocks, at least one: of the pass at hand, kept until the check ends; NULL: no
+ * memory. */
+void *check_run_buf(struct check *c) __must_check;
+/* The same for a block at a level of a tree. */
 void *check_block_buf(struct check *c, unsigned level) __must_check;
 /* The bytes of one inode, out of order (inline directories, orphans): valid until the next call. ino is
  * valid. -EFSCORRUPTED: its table cannot be read, as was told before. */

@@ -7,15 +7,22 @@
 
 #define BUF_ALIGN 4096 /* what devices that are read directly may want */
 
-void *check_buf(struct check *c, u32 blocks)
+static void *make_buf(struct check *c, u32 blocks)
 {
 	return kmalloc_aligned(c->machine, array_size(blocks, c->sbi->block_size), BUF_ALIGN);
+}
+
+void *check_run_buf(struct check *c)
+{
+	if (!c->run_buf)
+		c->run_buf = make_buf(c, c->run_blocks);
+	return c->run_buf;
 }
 
 void *check_block_buf(struct check *c, unsigned level)
 {
 	if (!c->block_bufs[level])
-		c->block_bufs[level] = check_buf(c, 1);
+		c->block_bufs[level] = make_buf(c, 1);
 	return c->block_bufs[level];
 }
 
@@ -97,7 +104,7 @@ int check_inode_read(struct check *c, u32 ino, const u8 **raw)
 	if (c->groups[group].bad_table)
 		return -EFSCORRUPTED;
 	if (!c->inode_buf)
-		c->inode_buf = check_buf(c, 1);
+		c->inode_buf = make_buf(c, 1);
 	if (!c->inode_buf)
 		return -ENOMEM;
 	*raw = (u8 *)c->inode_buf + (size_t)(index % c->sbi->inodes_per_block) * c->sbi->inode_size;
