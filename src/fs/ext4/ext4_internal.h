@@ -143,6 +143,9 @@ int ext4_fill_super_features(struct ext4_sb_info *sbi, char *why, size_t why_siz
 struct fs_check;
 int ext4_check_volume(struct super_block *sb, struct fs_check *check, int super_err,
 		      const char *super_why) __must_check;
+/* Super block and descriptors as they are on disk: they must be right even where the journal holds better
+ * ones, or nobody comes to replay it. */
+int ext4_check_before_replay(struct super_block *sb, struct fs_check *check) __must_check;
 
 /*
  * journal.c: refuses a journal that makes no sense, and replays it when it is needed, into sbi->remap: then

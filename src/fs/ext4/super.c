@@ -177,7 +177,10 @@ static int load_volume(struct super_block *sb, struct fs_context *fc)
 	if (err)
 		return err;
 	describe_super(sb);
-	err = ext4_journal_load(sb, fc);
+	if (fc->check && ext4_has_incompat(EXT4_SB(sb), EXT4_FEATURE_INCOMPAT_RECOVER))
+		err = ext4_check_before_replay(sb, fc->check);
+	if (!err)
+		err = ext4_journal_load(sb, fc);
 	if (err || !EXT4_SB(sb)->remap)
 		return err;
 	err = read_replayed_super(sb, fc);

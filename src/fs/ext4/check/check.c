@@ -155,6 +155,19 @@ static int run_passes(struct check *c)
 	return c->stop || err == -EFSCORRUPTED ? 0 : err;
 }
 
+int ext4_check_before_replay(struct super_block *sb, struct fs_check *out)
+{
+	struct check c = {.machine = sb->s_machine, .sb = sb, .sbi = EXT4_SB(sb), .out = out};
+	int err = prepare(&c);
+
+	if (!err)
+		err = check_super(&c);
+	if (!err)
+		err = check_groups(&c);
+	release(&c);
+	return c.stop || err == -EFSCORRUPTED ? 0 : err;
+}
+
 int ext4_check_volume(struct super_block *sb, struct fs_check *out, int super_err, const char *super_why)
 {
 	struct check c = {.machine = sb->s_machine, .sb = sb, .sbi = EXT4_SB(sb), .out = out};
