@@ -72,7 +72,8 @@ static void test_problems_have_a_place_and_end_when_told(void **state)
 	struct image im;
 	int all;
 
-	image_make(&im, "mkdir -p t/d; seq 9 >t/file; mke2fs -q -t ext4 -b 1024 -O ^metadata_csum -d t image 8M");
+	image_make(&im,
+		   "mkdir -p t/d; seq 9 >t/file; mke2fs -q -t ext4 -b 1024 -O ^metadata_csum -d t image 8M");
 	machine_start(&m, &im, "");
 	assert_int_equal(check(&m, &told), 0);
 	assert_int_equal(told.count, 0);

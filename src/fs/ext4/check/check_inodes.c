@@ -45,7 +45,7 @@ static bool is_idle(const struct check *c, u32 ino)
 	return ino == BAD_BLOCKS_INO;
 }
 
-static void take_raw(struct check *c, struct check_inode *ci, u32 ino, const u8 *bytes)
+static void take_raw(struct check *c, struct check_inode *ci, u32 ino, const u8 *bytes, u32 csum_seed)
 {
 	const struct ext4_sb_info *sbi = c->sbi;
 
@@ -54,7 +54,8 @@ static void take_raw(struct check *c, struct check_inode *ci, u32 ino, const u8 
 				   .dir = ~0u,
 				   .last_cluster = ~0ull,
 				   .last_file_cluster = ~0ull,
-				   .inline_bytes = -1};
+				   .inline_bytes = -1,
+				   .csum_seed = csum_seed};
 	ci->raw = (const void *)bytes;
 	if (sbi->inode_size < sizeof(*ci->raw)) {
 		memcpy(&c->small_inode, bytes, sbi->inode_size);
@@ -66,7 +67,6 @@ static void take_raw(struct check *c, struct check_inode *ci, u32 ino, const u8 
 	ci->acl = le32_to_cpu(ci->raw->i_file_acl_lo);
 	if (ext4_has_incompat(sbi, EXT4_FEATURE_INCOMPAT_64BIT))
 		ci->acl |= (u64)le16_to_cpu(ci->raw->i_file_acl_high) << 32;
-	ci->csum_seed = ext4_inode_csum_seed(sbi, ino, le32_to_cpu(ci->raw->i_generation));
 	ci->reserved = ino < sbi->first_ino && ino != EXT4_ROOT_INO;
 	ci->idle = is_idle(c, ino);
 	ci->named = !ci->reserved && !(ci->flags & EXT4_EA_INODE_FL) && !check_is_special(c, ino);
@@ -178,11 +178,11 @@ static int check_used_inode(struct check *c, struct check_inode *ci)
 }
 
 /* sum: what its checksum should be. */
-static int check_inode(struct check *c, u32 ino, const u8 *bytes, u32 sum)
+static int check_inode(struct check *c, u32 ino, const u8 *bytes, u32 csum_seed, u32 sum)
 {
 	struct check_inode ci;
 
-	take_raw(c, &ci, ino, bytes);
+	take_raw(c, &ci, ino, bytes, csum_seed);
 	if (c->sbi->has_csum)
 		check_checksum(c, &ci, sum);
 	if (ci.reserved)
@@ -217,23 +217,33 @@ bool check_inode_is_read(const struct check *c, u32 ino)
 	return (ino - 1) % c->sbi->inodes_per_group < inodes_used(c, (ino - 1) / c->sbi->inodes_per_group);
 }
 
+/* Of a few inodes, one behind the other; without metadata_csum all 0. */
+struct sums {
+	u32 seeds[CRC_LANES];
+	u32 sums[CRC_LANES]; /* what their checksums should be */
+};
+
 /*
- * Checksums of a few inodes together, as they should be: each of its bytes, with zeroes for the checksum
- * itself, which is put back, last first: the last ones may be the same inode. They lie in memory of the pass.
+ * Checksums of a few inodes together: of their bytes, with zeroes for the checksum itself, which is put back,
+ * last first: the last ones may be the same inode. They lie in memory of the pass.
  */
-static void sum_inodes(const struct check *c, u32 ino, u8 *const bytes[CRC_LANES], u32 sums[CRC_LANES])
+static void sum_inodes(const struct check *c, u32 ino, u8 *const bytes[CRC_LANES], struct sums *s)
 {
 	const size_t lo = offsetof(struct ext4_inode, i_checksum_lo),
 		     hi = offsetof(struct ext4_inode, i_checksum_hi),
 		     generation = offsetof(struct ext4_inode, i_generation),
 		     extra = offsetof(struct ext4_inode, i_extra_isize);
-	const void *p[CRC_LANES];
+	le32 owners[CRC_LANES][2]; /* number and generation */
+	const void *p[CRC_LANES], *owner[CRC_LANES];
 	u16 was_lo[CRC_LANES], was_hi[CRC_LANES];
 	bool has_hi[CRC_LANES];
 
 	for (unsigned i = 0; i < CRC_LANES; i++) {
 		p[i] = bytes[i];
-		sums[i] = ext4_inode_csum_seed(c->sbi, ino + i, get_unaligned_le32(bytes[i] + generation));
+		owner[i] = owners[i];
+		owners[i][0] = cpu_to_le32(ino + i);
+		memcpy(&owners[i][1], bytes[i] + generation, sizeof(le32));
+		s->seeds[i] = c->sbi->csum_seed;
 		was_lo[i] = get_unaligned_le16(bytes[i] + lo);
 		put_unaligned_le16(0, bytes[i] + lo);
 		has_hi[i] = c->sbi->inode_size > EXT4_GOOD_OLD_INODE_SIZE &&
@@ -243,13 +253,15 @@ static void sum_inodes(const struct check *c, u32 ino, u8 *const bytes[CRC_LANES
 			put_unaligned_le16(0, bytes[i] + hi);
 		}
 	}
-	crc32c_lanes(sums, p, c->sbi->inode_size);
+	crc32c_lanes(s->seeds, owner, sizeof(owners[0]));
+	memcpy(s->sums, s->seeds, sizeof(s->sums));
+	crc32c_lanes(s->sums, p, c->sbi->inode_size);
 	for (unsigned i = CRC_LANES; i--;) {
 		put_unaligned_le16(was_lo[i], bytes[i] + lo);
 		if (has_hi[i])
 			put_unaligned_le16(was_hi[i], bytes[i] + hi);
 		else
-			sums[i] &= 0xffff;
+			s->sums[i] &= 0xffff;
 	}
 }
 
@@ -262,14 +274,14 @@ static int check_run(struct check *c, u32 ino, u32 count, u8 *buf)
 	/* No inode lies over the end of a block, and blocks are full of them. */
 	for (u32 i = 0; i < count && !err && !c->stop; i += CRC_LANES) {
 		u8 *bytes[CRC_LANES];
-		u32 sums[CRC_LANES];
+		struct sums sums = {0};
 
 		for (unsigned k = 0; k < CRC_LANES; k++)
 			bytes[k] = buf + (size_t)min(i + k, count - 1) * sbi->inode_size;
 		if (sbi->has_csum)
-			sum_inodes(c, ino + i, bytes, sums);
+			sum_inodes(c, ino + i, bytes, &sums);
 		for (unsigned k = 0; k < CRC_LANES && i + k < count && !err && !c->stop; k++)
-			err = check_inode(c, ino + i + k, bytes[k], sums[k]);
+			err = check_inode(c, ino + i + k, bytes[k], sums.seeds[k], sums.sums[k]);
 	}
 	return err;
 }

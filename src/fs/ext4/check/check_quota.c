@@ -221,7 +221,8 @@ static int check_header(struct quota_file *f)
 	static const u32 magics[CHECK_QUOTAS] = {QUOTA_MAGIC_USER, QUOTA_MAGIC_GROUP, QUOTA_MAGIC_PROJECT};
 	const struct v2_disk_dqheader *h;
 	const struct v2_disk_dqinfo *info;
-	u64 most = i_size_read(f->inode) / QT_BLOCK_SIZE;
+	u64 most = min_t(u64, i_size_read(f->inode), f->c->sbi->blocks_count << f->c->sbi->block_bits) /
+		   QT_BLOCK_SIZE;
 	u8 *block;
 	int err = read_quota_block(f, 0, 0, &block);
 
