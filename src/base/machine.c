@@ -108,6 +108,7 @@ int machine_init(struct shale *machine, const struct machine_options *options)
 	if (!machine->options.memory_limit)
 		machine->options.memory_limit = default_memory_limit();
 	machine_random_init(machine);
+	slab_memory_init(machine);
 	for (unsigned i = 0; i < ARRAY_SIZE(parts); i++) {
 		error = parts[i].init ? parts[i].init(machine) : 0;
 		if (error) {

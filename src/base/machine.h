@@ -19,6 +19,7 @@
 #include "base/fiber.h"
 #include "base/random.h"
 #include "base/rcu.h"
+#include "base/slab_memory.h"
 #include "base/timer.h"
 #include "base/wait.h"
 #include "base/workqueue.h"
@@ -51,6 +52,7 @@ struct shale {
 	struct machine_fibers fibers;
 	struct machine_wait wait;
 	struct machine_alloc alloc;
+	struct machine_slabs slabs;
 
 	struct blk_machine *blk;
 	struct cache_machine *cache;

@@ -9,7 +9,6 @@
  */
 #include <stdio.h>
 #include <string.h>
-#include <sys/mman.h>
 #include "base/machine.h"
 #include "base/pool.h"
 #if SHALE_ASAN
@@ -21,10 +20,6 @@
 #define unpoison(p, n) ((void)0)
 #endif
 
-#ifndef MADV_POPULATE_WRITE
-#define MADV_POPULATE_WRITE 23
-#endif
-#define SLAB_BYTES      ((size_t)SZ_64K)
 #define OBJECT_MAX      ((size_t)SZ_16K)
 #define BATCH_MAX       32
 #define EMPTY_SLABS_MAX 2 /* kept for the next allocation */
@@ -32,7 +27,8 @@
 struct slab {
 	struct rcu_head rcu;
 	struct shale *machine;
-	struct list_head list; /* pool->partial, full or empty */
+	struct slab_chunk *chunk; /* slab_memory.h */
+	struct list_head list;    /* pool->partial, full or empty */
 	void *free;
 	unsigned nr_free;
 };
@@ -82,35 +78,16 @@ static void *link_next(const struct pool *pool, void *object)
 
 /* Slabs. */
 
-static void *map_aligned(void)
-{
-	char *p = mmap(NULL, SLAB_BYTES, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-	size_t head;
-
-	if (p == MAP_FAILED || ((uintptr_t)p & (SLAB_BYTES - 1)) == 0)
-		return p == MAP_FAILED ? NULL : p;
-	munmap(p, SLAB_BYTES);
-	p = mmap(NULL, 2 * SLAB_BYTES, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-	if (p == MAP_FAILED)
-		return NULL;
-	head = -(uintptr_t)p & (SLAB_BYTES - 1);
-	if (head)
-		munmap(p, head);
-	munmap(p + head + SLAB_BYTES, SLAB_BYTES - head);
-	return p + head;
-}
-
 static struct slab *slab_make(struct pool *pool)
 {
-	struct slab *slab = map_aligned();
+	struct slab_chunk *chunk;
+	struct slab *slab = slab_memory_get(pool->machine, &chunk);
 
 	if (!slab)
 		return NULL;
-	/* Every page is touched at once: one call instead of sixteen faults. Where the host has no such call,
-	 * they come. */
-	(void)madvise(slab, SLAB_BYTES, MADV_POPULATE_WRITE);
 	machine_charge(pool->machine, SLAB_BYTES);
 	slab->machine = pool->machine;
+	slab->chunk = chunk;
 	slab->free = NULL;
 	slab->nr_free = pool->per_slab;
 	for (unsigned i = pool->per_slab; i-- > 0;) {
@@ -129,7 +106,7 @@ static void slab_unmap(struct slab *slab)
 {
 	machine_uncharge(slab->machine, SLAB_BYTES);
 	unpoison(slab, SLAB_BYTES);
-	munmap(slab, SLAB_BYTES);
+	slab_memory_put(slab->machine, slab, slab->chunk);
 }
 
 static void slab_unmap_rcu(struct rcu_head *head)
