@@ -81,7 +81,7 @@ static bool check(const char *disk)
 	} else if (!quiet && damages >= 0) {
 		print_name(disk);
 		if (damages)
-			printf(": %d problems\n", damages);
+			printf(": %d problem%s\n", damages, damages == 1 ? "" : "s");
 		else
 			puts(": clean");
 	}

@@ -4,6 +4,8 @@
  * use, their checksums, the padding behind their end, and the free counts of groups and of the super block
  * that go with them.
  */
+#include <stdio.h>
+
 #include "base/bitmap.h"
 #include "fs/ext4/check/check_internal.h"
 
@@ -23,21 +25,37 @@ static bool bit_of(const void *map, u32 bit)
 	return map && test_bit_le(bit, map);
 }
 
-/* Tells each run of bits that differ; map or want may be NULL: all clear. */
-static void tell_runs(struct check *c, const struct compare *k, const u8 *map, const u8 *want)
+/* One line for all bits that are wrong in one way: its first runs, as "12-14, 19", and how many there are.
+ * map or want may be NULL: all clear. */
+static void tell_wrong(struct check *c, const struct compare *k, const u8 *map, const u8 *want, bool marked)
 {
-	for (u32 bit = 0, n; bit < k->bits && !c->stop; bit += n) {
-		bool have = bit_of(map, bit), should = bit_of(want, bit);
+	char list[160];
+	u32 wrong = 0, listed = 0;
+	int n = 0;
 
-		for (n = 1;
-		     bit + n < k->bits && bit_of(map, bit + n) == have && bit_of(want, bit + n) == should;)
-			n++;
-		if (have != should)
-			check_problem_group(c, k->code, k->group, 0, "%s %llu (%u of them) %s", k->what,
-					    (unsigned long long)(k->first + ((u64)bit << k->shift)), n,
-					    should ? "in use but marked as free"
-						   : "marked as in use but not");
+	for (u32 bit = 0, run; bit < k->bits; bit += run) {
+		u64 first = k->first + ((u64)bit << k->shift);
+
+		run = 1;
+		if (bit_of(map, bit) != marked || bit_of(want, bit) == marked)
+			continue;
+		while (bit + run < k->bits && bit_of(map, bit + run) == marked &&
+		       bit_of(want, bit + run) != marked)
+			run++;
+		wrong += run;
+		if (n > (int)sizeof(list) - 50)
+			continue;
+		listed += run;
+		n += snprintf(list + n, sizeof(list) - (size_t)n, "%s%llu", n ? ", " : "",
+			      (unsigned long long)first);
+		if (run > 1)
+			n += snprintf(list + n, sizeof(list) - (size_t)n, "-%llu",
+				      (unsigned long long)(first + ((u64)(run - 1) << k->shift)));
 	}
+	if (wrong)
+		check_problem_group(c, k->code, k->group, 0, "%u %s %s: %s%s", wrong, k->what,
+				    marked ? "marked as in use but not" : "in use but marked as free", list,
+				    listed < wrong ? ", ..." : "");
 }
 
 static void compare_bitmap(struct check *c, const struct compare *k, const u8 *map, const u8 *want)
@@ -47,12 +65,13 @@ static void compare_bitmap(struct check *c, const struct compare *k, const u8 *m
 
 	for (u32 bit = same ? bytes * 8 : 0; bit < k->bits; bit++)
 		if (bit_of(map, bit) != bit_of(want, bit)) {
-			tell_runs(c, k, map, want);
+			tell_wrong(c, k, map, want, false);
+			tell_wrong(c, k, map, want, true);
 			break;
 		}
 	if (map && find_next_zero_bit_le(map, k->padded, k->bits) < k->padded)
 		check_problem_group(c, "bitmap-padding", k->group, 0,
-				    "padding behind %s %u of its bitmap is not set", k->what, k->bits);
+				    "padding behind the bitmap of %s is not set", k->what);
 }
 
 static bool has_bitmap_csum(const struct check *c)
@@ -102,7 +121,7 @@ static u32 check_block_bitmap(struct check *c, u32 group, const u8 *map)
 	const struct check_group *g = &c->groups[group];
 	const u8 *want = (const u8 *)c->used_clusters + (u64)group * sbi->clusters_per_group / 8;
 	struct compare k = {.code = "block-bitmap",
-			    .what = sbi->cluster_bits ? "clusters from block" : "blocks from",
+			    .what = sbi->cluster_bits ? "clusters (by their first block)" : "blocks",
 			    .group = group,
 			    .first = ext4_group_first_block(sbi, group),
 			    .bits = group_clusters(c, group),
@@ -150,7 +169,7 @@ static u32 check_inode_bitmap(struct check *c, u32 group, const u8 *map)
 	const struct check_group *g = &c->groups[group];
 	const u8 *want = (const u8 *)c->used_inodes + (u64)group * sbi->inodes_per_group / 8;
 	struct compare k = {.code = "inode-bitmap",
-			    .what = "inodes from",
+			    .what = "inodes",
 			    .group = group,
 			    .first = (u64)group * sbi->inodes_per_group + 1,
 			    .bits = sbi->inodes_per_group,
