@@ -21,6 +21,7 @@
 const struct side *sides[2] = {&side_kernel, &side_shale};
 unsigned long compared;
 static unsigned long differences;
+static char top[32]; /* where the kernel has the image */
 static int old_root; /* the way out of the chroot: what checks for leaks at the end needs /proc */
 static struct shale *machine;
 static struct shale_task *root_task;
@@ -85,8 +86,9 @@ static void start_shale(const char *image, const char *extra, unsigned threads, 
 
 static void start_kernel(const char *image, const char *extra)
 {
-	char top[] = "/tmp/shale-diff.XXXXXX";
+	static const char template[] = "/tmp/shale-diff.XXXXXX";
 
+	memcpy(top, template, sizeof(template));
 	/* A mount namespace of our own: the mounts, and their loop devices, go when the process does. */
 	must(!unshare(CLONE_NEWNS), "unshare");
 	must(mkdtemp(top) != NULL, top);
@@ -139,6 +141,8 @@ void sides_stop(void)
 		differ("shale_free: %s", strerror(-err));
 	if (sides[KERNEL] == &side_kernel)
 		must(!fchdir(old_root) && !chroot("."), "chroot back");
+	must(!umount2(top, MNT_DETACH), "umount");
+	(void)rmdir(top);
 }
 
 static void become_kernel(uid_t uid, gid_t gid, const gid_t *groups, unsigned ngroups)
