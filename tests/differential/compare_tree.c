@@ -439,9 +439,7 @@ int main(int argc, char **argv)
 			return 1;
 	}
 	sides_start_two(argv[1], argv[argc - 1], NULL, 0, 1);
-	/* What recovery frees of orphans is not counted by shale. */
-	if (argc == 2)
-		compare_statfs();
+	compare_statfs();
 	compare_path("/");
 	sides_stop();
 	return compare_end();

@@ -160,6 +160,9 @@ int ext4_journal_open(struct super_block *sb, char *why, size_t why_size,
 /* Makes sbi->remap and lets sbi->bdev be its device, unless that was done. */
 int ext4_remap_begin(struct super_block *sb) __must_check;
 
+/* orphan.c: counts as free what recovery frees of orphans. -ENOMEM, -EIO. */
+int ext4_orphans_load(struct super_block *sb) __must_check;
+
 /* group.c */
 struct ext4_group {
 	u64 block_bitmap, inode_bitmap, inode_table; /* pblk */
@@ -191,6 +194,7 @@ bool ext4_file_blocks_valid(const struct inode *inode, u64 pblk, u64 count);
 /* inode.c */
 #define EXT4_IGET_NORMAL  0u
 #define EXT4_IGET_SPECIAL 1u /* reserved numbers allowed: root, journal */
+#define EXT4_IGET_ORPHAN  4u /* may have no links and any use */
 #define EXT4_IGET_EA      2u /* an inode that holds a value of an attribute; no other call gives such */
 int ext4_iget(struct super_block *sb, u64 ino, unsigned flags, struct inode **out) __must_check;
 /* Reads the block with the inode again; *raw points into it, for its ino's attributes behind the fixed part.

@@ -256,13 +256,13 @@ static u32 flags_foreign(const struct ext4_sb_info *sbi, u32 flags)
 	return foreign;
 }
 
-static int check_attributes(const struct inode *inode)
+static int check_attributes(const struct inode *inode, unsigned flags)
 {
 	const struct ext4_sb_info *sbi = EXT4_SB(inode->i_sb);
 	const struct ext4_inode_info *ei = EXT4_I(inode);
 
 	/* A deleted inode; only a boot loader may have no link. */
-	if (!inode->i_nlink && inode->i_ino != EXT4_BOOT_LOADER_INO)
+	if (!inode->i_nlink && inode->i_ino != EXT4_BOOT_LOADER_INO && !(flags & EXT4_IGET_ORPHAN))
 		return -ESTALE;
 	if (flags_foreign(sbi, ei->i_flags)) {
 		ext4_error_inode(inode, 0, "flags %#x need a feature that the volume does not have",
@@ -370,7 +370,7 @@ static int take_kind(struct inode *inode, const struct raw_inode *raw)
 	return err;
 }
 
-static int inode_fill(struct inode *inode)
+static int inode_fill(struct inode *inode, unsigned flags)
 {
 	struct ext4_sb_info *sbi = EXT4_SB(inode->i_sb);
 	struct ext4_inode_info *ei = EXT4_I(inode);
@@ -391,7 +391,7 @@ static int inode_fill(struct inode *inode)
 	if (!err)
 		err = take_attributes(inode, &raw);
 	if (!err)
-		err = check_attributes(inode);
+		err = check_attributes(inode, flags);
 	if (!err && ext4_has_inline_data(inode))
 		err = ext4_inline_take(inode);
 	if (!err)
@@ -430,6 +430,8 @@ static int check_use(const struct inode *inode, unsigned flags)
 	const struct ext4_inode_info *ei = EXT4_I(inode);
 	const char *why = NULL;
 
+	if (flags & EXT4_IGET_ORPHAN)
+		return 0;
 	if (!(flags & EXT4_IGET_EA))
 		why = ei->i_flags & EXT4_EA_INODE_FL ? "holds a value of an attribute, and has a name" : NULL;
 	else if (!(ei->i_flags & EXT4_EA_INODE_FL) || !S_ISREG(inode->i_mode))
@@ -455,7 +457,7 @@ int ext4_iget(struct super_block *sb, u64 ino, unsigned flags, struct inode **ou
 	if (err)
 		return err;
 	if (inode_is_new(inode)) {
-		err = inode_fill(inode);
+		err = inode_fill(inode, flags);
 		if (err) {
 			iget_failed(inode);
 			return err;

@@ -290,6 +290,11 @@ static int ext4_fill_super(struct super_block *sb, struct fs_context *fc)
 		if (err)
 			errorfc(fc, "%s: the journal's inode cannot be read", sb->s_id);
 	}
+	if (!err) {
+		err = ext4_orphans_load(sb);
+		if (err)
+			errorfc(fc, "%s: orphans cannot be read", sb->s_id);
+	}
 	if (!err)
 		err = open_root(sb, fc);
 	if (err)
