@@ -373,6 +373,25 @@ static void test_ext4_own_blocks(void **state)
 	image_remove(&im);
 }
 
+/* A map of the journal that names the same blocks again and again: 2 TiB of them, met at once. */
+static void test_ext4_journal_repeats(void **state)
+{
+	struct ext4_inode *journal;
+	struct image im;
+	char why[512];
+	le32 *dind;
+
+	image_make(&im, "mke2fs -q -t ext3 -b 1024 image 20M");
+	journal = image_inode(&im, EXT4_JOURNAL_INO);
+	dind = image_block(&im, le32_to_cpu(journal->i_block[EXT4_DIND_BLOCK]));
+	for (unsigned i = 0; i < 256; i++)
+		dind[i] = journal->i_block[EXT4_IND_BLOCK];
+	journal->i_size_high = cpu_to_le32(512);
+	assert_int_equal(try_mount(&im, why, sizeof(why)), -EFSCORRUPTED);
+	assert_non_null(strstr(why, "journal"));
+	image_remove(&im);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -384,6 +403,7 @@ int main(void)
 		cmocka_unit_test(test_ext4_super_checksum),
 		cmocka_unit_test(test_ext4_descriptors),
 		cmocka_unit_test(test_ext4_own_blocks),
+		cmocka_unit_test(test_ext4_journal_repeats),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -17,64 +17,11 @@ static size_t zone_bytes(u32 runs)
 	return runs * sizeof(struct ext4_run);
 }
 
-static int zone_grow(struct shale *machine, struct ext4_zone *zone)
-{
-	u32 room = max(zone->room * 2, 64u);
-	struct ext4_run *grown;
-
-	if (room <= zone->room)
-		return -ENOMEM;
-	grown = krealloc(machine, zone->runs, zone_bytes(room));
-	if (!grown)
-		return -ENOMEM;
-	machine_charge(machine, zone_bytes(room) - zone_bytes(zone->room));
-	zone->runs = grown;
-	zone->room = room;
-	return 0;
-}
-
-static int zone_add(struct shale *machine, struct ext4_zone *zone, u64 start, u64 count)
-{
-	int err;
-
-	if (!count)
-		return 0;
-	for (u32 i = zone->count; i && i + LOOK_BACK > zone->count; i--) {
-		if (zone->runs[i - 1].end == start) {
-			zone->runs[i - 1].end += count;
-			return 0;
-		}
-	}
-	if (zone->count == zone->room) {
-		err = zone_grow(machine, zone);
-		if (err)
-			return err;
-	}
-	zone->runs[zone->count++] = (struct ext4_run){start, start + count};
-	return 0;
-}
-
 static int by_start(const void *a, const void *b)
 {
 	const struct ext4_run *x = a, *y = b;
 
 	return x->start < y->start ? -1 : x->start > y->start;
-}
-
-/* The run that holds a block of [start, end), NULL: none. */
-static const struct ext4_run *zone_find(const struct ext4_zone *zone, u64 start, u64 end)
-{
-	u32 lo = 0, hi = zone->count;
-
-	while (lo < hi) { /* the first run that does not end before start */
-		u32 mid = lo + (hi - lo) / 2;
-
-		if (zone->runs[mid].end <= start)
-			lo = mid + 1;
-		else
-			hi = mid;
-	}
-	return lo < zone->count && zone->runs[lo].start < end ? &zone->runs[lo] : NULL;
 }
 
 /* Sorts the runs and joins those that touch; runs that overlap make no volume. */
@@ -103,6 +50,65 @@ static int zone_close(struct super_block *sb, struct ext4_zone *zone)
 	return 0;
 }
 
+/* Makes room, first by joining what is there: so runs that are told again and again, as a crafted map of the
+ * journal can, are met as an overlap before they fill the memory. */
+static int zone_grow(struct super_block *sb, struct ext4_zone *zone)
+{
+	struct shale *machine = sb->s_machine;
+	u32 room = max(zone->room * 2, 64u);
+	struct ext4_run *grown;
+	int err = zone_close(sb, zone);
+
+	if (err || zone->count < zone->room / 2)
+		return err;
+	if (room <= zone->room)
+		return -ENOMEM;
+	grown = krealloc(machine, zone->runs, zone_bytes(room));
+	if (!grown)
+		return -ENOMEM;
+	machine_charge(machine, zone_bytes(room) - zone_bytes(zone->room));
+	zone->runs = grown;
+	zone->room = room;
+	return 0;
+}
+
+static int zone_add(struct super_block *sb, struct ext4_zone *zone, u64 start, u64 count)
+{
+	int err;
+
+	if (!count)
+		return 0;
+	for (u32 i = zone->count; i && i + LOOK_BACK > zone->count; i--) {
+		if (zone->runs[i - 1].end == start) {
+			zone->runs[i - 1].end += count;
+			return 0;
+		}
+	}
+	if (zone->count == zone->room) {
+		err = zone_grow(sb, zone);
+		if (err)
+			return err;
+	}
+	zone->runs[zone->count++] = (struct ext4_run){start, start + count};
+	return 0;
+}
+
+/* The run that holds a block of [start, end), NULL: none. */
+static const struct ext4_run *zone_find(const struct ext4_zone *zone, u64 start, u64 end)
+{
+	u32 lo = 0, hi = zone->count;
+
+	while (lo < hi) { /* the first run that does not end before start */
+		u32 mid = lo + (hi - lo) / 2;
+
+		if (zone->runs[mid].end <= start)
+			lo = mid + 1;
+		else
+			hi = mid;
+	}
+	return lo < zone->count && zone->runs[lo].start < end ? &zone->runs[lo] : NULL;
+}
+
 static void zone_free(struct shale *machine, struct ext4_zone *zone)
 {
 	machine_uncharge(machine, zone_bytes(zone->room));
@@ -125,14 +131,14 @@ int ext4_zones_add_group(struct super_block *sb, u32 group, const struct ext4_gr
 {
 	struct ext4_sb_info *sbi = EXT4_SB(sb);
 	struct ext4_zone *zone = &sbi->tables;
-	int err = zone_add(sb->s_machine, zone, ext4_group_first_block(sbi, group), head_blocks(sbi, group));
+	int err = zone_add(sb, zone, ext4_group_first_block(sbi, group), head_blocks(sbi, group));
 
 	if (!err)
-		err = zone_add(sb->s_machine, zone, g->block_bitmap, 1);
+		err = zone_add(sb, zone, g->block_bitmap, 1);
 	if (!err)
-		err = zone_add(sb->s_machine, zone, g->inode_bitmap, 1);
+		err = zone_add(sb, zone, g->inode_bitmap, 1);
 	if (!err)
-		err = zone_add(sb->s_machine, zone, g->inode_table, sbi->itable_blocks);
+		err = zone_add(sb, zone, g->inode_table, sbi->itable_blocks);
 	return err;
 }
 
@@ -150,8 +156,11 @@ int ext4_zones_add_journal(struct super_block *sb, struct inode *journal)
 		struct ext4_map map = {.lblk = lblk, .len = end - lblk};
 		int err = ext4_map_blocks(journal, &map);
 
-		if (!err && map.mapped)
-			err = zone_add(sb->s_machine, zone, map.pblk, map.len);
+		if (err)
+			return err;
+		if (!map.mapped) /* a journal has no holes: nothing behind one is of use */
+			break;
+		err = zone_add(sb, zone, map.pblk, map.len);
 		if (err)
 			return err;
 		lblk += map.len;
