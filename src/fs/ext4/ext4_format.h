@@ -374,7 +374,13 @@ struct ext4_dir_entry_2 {
 };
 disk_struct_size(struct ext4_dir_entry_2, 8);
 #define EXT4_DIR_REC_LEN(name_len) (((name_len) + 8 + 3) & ~3u)
+#define EXT4_FT_REG                1
 #define EXT4_FT_DIR                2
+#define EXT4_FT_CHRDEV             3
+#define EXT4_FT_BLKDEV             4
+#define EXT4_FT_FIFO               5
+#define EXT4_FT_SOCK               6
+#define EXT4_FT_SYMLINK            7
 #define EXT4_FT_MAX                8
 #define EXT4_FT_DIR_CSUM           0xDE
 

@@ -133,6 +133,7 @@ static void release(struct check *c)
 	xa_destroy(&c->xattr_index);
 	kfree(c->ea_values.items);
 	kfree(c->value_map);
+	kfree(c->policies.items);
 	kfree(c->orphans.items);
 	for (unsigned i = 0; i < ARRAY_SIZE(c->block_bufs); i++)
 		kfree(c->block_bufs[i]);

@@ -186,6 +186,9 @@ static void check_entry(struct check_dir_state *s, struct entry *e, const u8 *da
 	check_dir_count_link(s, e->ino, e->number >= 2);
 	if (e->number < 2)
 		return;
+	if (s->encrypted && check_policy_compare(s->c, s->dir->ino, e->ino))
+		entry_problem(s, e, "dir-entry-policy", "%s",
+			      check_policy_compare(s->c, s->dir->ino, e->ino));
 	check_twice(s, e, data);
 	if (block)
 		check_htree_name(s, block, e->de);

@@ -33,8 +33,8 @@ void check_inode_flags(struct check *c, const struct check_inode *ci)
 
 	if (ci->reserved)
 		return;
-	if (ci->flags & EXT4_ENCRYPT_FL && !ci->has_crypt)
-		tell_flag(c, ci, "encrypted, without the attribute that tells how");
+	if (ci->flags & EXT4_ENCRYPT_FL && ci->policy.state != CHECK_POLICY_GOOD)
+		tell_flag(c, ci, "encrypted, without a good attribute that tells how");
 	if (ci->flags & IMAGIC_FL && !ext4_has_compat(sbi, EXT4_FEATURE_COMPAT_IMAGIC_INODES))
 		tell_flag(c, ci, "imagic, without the feature");
 	if (ci->flags & EXT4_INLINE_DATA_FL && !ext4_has_incompat(sbi, EXT4_FEATURE_INCOMPAT_INLINE_DATA))

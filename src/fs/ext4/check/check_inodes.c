@@ -16,19 +16,19 @@ static u8 kind_of(u16 mode)
 {
 	switch (mode & S_IFMT) {
 	case S_IFREG:
-		return 1;
+		return EXT4_FT_REG;
 	case S_IFDIR:
-		return 2;
+		return EXT4_FT_DIR;
 	case S_IFCHR:
-		return 3;
+		return EXT4_FT_CHRDEV;
 	case S_IFBLK:
-		return 4;
+		return EXT4_FT_BLKDEV;
 	case S_IFIFO:
-		return 5;
+		return EXT4_FT_FIFO;
 	case S_IFSOCK:
-		return 6;
+		return EXT4_FT_SOCK;
 	case S_IFLNK:
-		return 7;
+		return EXT4_FT_SYMLINK;
 	default:
 		return 0;
 	}
@@ -167,6 +167,8 @@ static int check_used_inode(struct check *c, struct check_inode *ci)
 		err = add_dir(c, ci);
 	if (!err)
 		err = check_inode_xattrs(c, ci);
+	if (!err)
+		err = check_policy_add(c, ci);
 	check_inode_flags(c, ci);
 	check_inode_fields(c, ci);
 	if (!err && !claimed)

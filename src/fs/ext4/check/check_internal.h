@@ -13,7 +13,8 @@
  * caller had enough); what is wrong with the volume is told with check_problem() and is no error.
  *
  * Memory: 1 bit a cluster, 1 bit a block, 5 bytes and 2 bits an inode, 16 bytes a directory block, 40 a
- * directory, and 64 a group.
+ * directory, 64 a group, about 70 an attribute block, 32 an encrypted inode, 24 an attribute whose value lies
+ * in an inode.
  */
 #ifndef SHALE_FS_EXT4_CHECK_INTERNAL_H
 #define SHALE_FS_EXT4_CHECK_INTERNAL_H
@@ -87,6 +88,7 @@ struct check {
 	struct xarray xattr_index;    /* pblk: its place in xattr_blocks */
 	struct check_array ea_values; /* inodes that hold values, one for each entry that names one */
 	unsigned long *value_map;     /* check_xattr_list(): a bit for each byte of a block */
+	struct check_array policies;  /* of struct check_policy: of encrypted inodes */
 	struct check_array orphans;   /* u32, sorted: inodes that wait for being deleted or truncated */
 
 	/* By check_super: inodes with ordinary numbers that the super block names: quota, orphan file. */
@@ -147,6 +149,17 @@ static inline u64 check_cluster(const struct check *c, u64 pblk)
  */
 bool check_claim(struct check *c, u32 ino, u64 pblk, u64 count, u64 *last_cluster);
 
+/* check_policy.c: by what an inode is encrypted, without what is its own. */
+struct check_policy {
+	u32 ino;
+	u8 state; /* CHECK_POLICY_* */
+	u8 bytes[24];
+};
+enum { CHECK_POLICY_NONE, CHECK_POLICY_BAD, CHECK_POLICY_GOOD };
+void check_policy_take(struct check_policy *policy, const u8 *value, u32 size);
+/* Of what lies in an encrypted directory: NULL, or what is wrong. */
+const char *check_policy_compare(const struct check *c, u32 dir, u32 ino);
+
 /* An inode while the inode pass looks at it. */
 struct check_inode {
 	u32 ino;
@@ -155,11 +168,11 @@ struct check_inode {
 	u32 extra_isize;              /* verified; 0 in small inodes */
 	u32 flags, csum_seed;
 	u16 mode;
-	bool reserved;    /* a number below the first ordinary one, but not the root */
-	bool named;       /* names lead to it: neither reserved nor a quota, orphan or attribute's file */
-	bool idle;        /* a reserved number that is no file on this volume */
-	bool bad_map;     /* blocks could not all be counted, as was told */
-	bool has_crypt;   /* has the attribute that tells how it is encrypted */
+	bool reserved; /* a number below the first ordinary one, but not the root */
+	bool named;    /* names lead to it: neither reserved nor a quota, orphan or attribute's file */
+	bool idle;     /* a reserved number that is no file on this volume */
+	bool bad_map;  /* blocks could not all be counted, as was told */
+	struct check_policy policy;
 	s32 inline_bytes; /* of inline data behind the first 60, -1: none */
 	u64 size;         /* all 64 bits */
 	u64 acl;          /* attribute block, 0: none */
@@ -217,7 +230,7 @@ struct check_xattrs {
 	u64 pblk;
 	/* What was found. */
 	u64 ea_clusters; /* that the inode is charged with for values in other inodes */
-	bool has_crypt;
+	struct check_policy policy;
 	s32 inline_bytes; /* of system.data, -1: has none */
 };
 int check_xattr_list(struct check *c, struct check_xattrs *list) __must_check;
@@ -225,6 +238,8 @@ int check_xattr_list(struct check *c, struct check_xattrs *list) __must_check;
 int check_xattr_inode(struct check *c, struct check_xattrs *list,
 		      const struct ext4_xattr_entry *e) __must_check;
 void check_xattr_inodes_end(struct check *c);
+
+int check_policy_add(struct check *c, struct check_inode *ci) __must_check;
 
 /* check_dirs.c: the directory with this inode number, NULL: none such. */
 struct check_dir *check_dir_find(struct check *c, u32 ino);

@@ -10,7 +10,7 @@ struct xattr_block {
 	u64 pblk;
 	u64 ea_clusters;
 	u32 stored, found; /* references */
-	bool has_crypt;
+	struct check_policy policy;
 };
 
 static void check_block_checksum(struct check *c, const struct check_inode *ci, u64 pblk, const u8 *block)
@@ -49,7 +49,7 @@ static int check_block(struct check *c, struct check_inode *ci, struct xattr_blo
 	b->stored = le32_to_cpu(h->h_refcount);
 	err = check_xattr_list(c, &list);
 	b->ea_clusters = list.ea_clusters;
-	b->has_crypt = list.has_crypt;
+	b->policy = list.policy;
 	return err;
 }
 
@@ -96,7 +96,8 @@ static int take_block(struct check *c, struct check_inode *ci)
 		err = add_block(c, ci, b);
 	}
 	ci->clusters += 1 + b->ea_clusters;
-	ci->has_crypt |= b->has_crypt;
+	if (b->policy.state)
+		ci->policy = b->policy;
 	return err;
 }
 
@@ -111,7 +112,7 @@ static int take_inode_list(struct check *c, struct check_inode *ci)
 		return 0;
 	err = check_xattr_list(c, &list);
 	ci->clusters += list.ea_clusters;
-	ci->has_crypt = list.has_crypt;
+	ci->policy = list.policy;
 	ci->inline_bytes = list.inline_bytes;
 	return err;
 }

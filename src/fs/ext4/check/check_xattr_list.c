@@ -53,19 +53,23 @@ static bool is_strict(const struct check_xattrs *list)
 	return list->pblk || list->ci->flags & EXT4_INLINE_DATA_FL;
 }
 
-static void check_value(struct check *c, const struct check_xattrs *list, u32 at)
+/* Whether the value is there; the hash may be wrong. */
+static bool check_value(struct check *c, const struct check_xattrs *list, u32 at)
 {
 	const struct ext4_xattr_entry *e = entry_at(list, at);
 	u32 size = le32_to_cpu(e->e_value_size), offs = le16_to_cpu(e->e_value_offs);
 	u32 padded = size <= list->end ? (size + 3) & ~3u : list->end + 1;
 
-	if (size && !take_bytes(c, list, offs, padded))
+	if (size && !take_bytes(c, list, offs, padded)) {
 		tell(c, list, "xattr-value", at, "value lies outside, or on something else");
-	else if (!size && is_strict(list) && offs > list->end)
+		return false;
+	}
+	if (!size && is_strict(list) && offs > list->end)
 		tell(c, list, "xattr-value", at, "empty value lies outside");
 	else if ((list->pblk || le32_to_cpu(e->e_hash)) &&
 		 !ext4_xattr_hash_valid(e, list->base + offs, padded / sizeof(le32)))
 		tell(c, list, "xattr-hash", at, "hash does not fit name and value");
+	return true;
 }
 
 /* A name ends with its first zero, whatever its length. */
@@ -82,8 +86,6 @@ static int check_entry(struct check *c, struct check_xattrs *list, u32 at)
 
 	if (list->pblk && !e->e_name_index)
 		tell(c, list, "xattr-name", at, "name of no kind");
-	if (has_name(e, INDEX_ENCRYPTION, "c"))
-		list->has_crypt = true;
 	if (le32_to_cpu(e->e_value_inum)) {
 		if (list->ci->flags & EXT4_INLINE_DATA_FL && le16_to_cpu(e->e_value_offs))
 			tell(c, list, "xattr-value", at, "value lies in an inode and has an offset");
@@ -91,7 +93,9 @@ static int check_entry(struct check *c, struct check_xattrs *list, u32 at)
 	}
 	if (has_name(e, EXT4_XATTR_INDEX_SYSTEM, "data"))
 		list->inline_bytes = min(le32_to_cpu(e->e_value_size), list->end);
-	check_value(c, list, at);
+	if (check_value(c, list, at) && has_name(e, INDEX_ENCRYPTION, "c"))
+		check_policy_take(&list->policy, list->base + le16_to_cpu(e->e_value_offs),
+				  le32_to_cpu(e->e_value_size));
 	return 0;
 }
 
