@@ -107,12 +107,11 @@ static int prepare(struct check *c)
 	c->meta_blocks = kvcalloc(c->machine, BITS_TO_LONGS(c->sbi->blocks_count), sizeof(long));
 	c->used_clusters = kvcalloc(c->machine, BITS_TO_LONGS(c->clusters_count), sizeof(long));
 	c->used_inodes = kvcalloc(c->machine, BITS_TO_LONGS(c->inodes_count), sizeof(long));
-	c->value_inodes = kvcalloc(c->machine, BITS_TO_LONGS(c->inodes_count), sizeof(long));
 	c->kinds = kvcalloc(c->machine, c->inodes_count, sizeof(*c->kinds));
 	c->links_stored = kvcalloc(c->machine, c->inodes_count, sizeof(*c->links_stored));
 	c->links_found = kvcalloc(c->machine, c->inodes_count, sizeof(*c->links_found));
-	if (!c->groups || !c->meta_blocks || !c->used_clusters || !c->used_inodes || !c->value_inodes ||
-	    !c->kinds || !c->links_stored || !c->links_found)
+	if (!c->groups || !c->meta_blocks || !c->used_clusters || !c->used_inodes || !c->kinds ||
+	    !c->links_stored || !c->links_found)
 		return -ENOMEM;
 	return 0;
 }
@@ -123,7 +122,6 @@ static void release(struct check *c)
 	kvfree(c->meta_blocks);
 	kvfree(c->used_clusters);
 	kvfree(c->used_inodes);
-	kvfree(c->value_inodes);
 	kvfree(c->kinds);
 	kvfree(c->links_stored);
 	kvfree(c->links_found);

@@ -194,8 +194,6 @@ static int check_inode(struct check *c, u32 ino, const u8 *bytes, u32 csum_seed,
 		return 0;
 	}
 	__set_bit(ino - 1, c->used_inodes);
-	if (ci.flags & EXT4_EA_INODE_FL)
-		__set_bit(ino - 1, c->value_inodes);
 	return check_used_inode(c, &ci);
 }
 

@@ -12,7 +12,7 @@
  * Functions of passes return 0 or a negative errno that ends the check (no memory, the device failed, the
  * caller had enough); what is wrong with the volume is told with check_problem() and is no error.
  *
- * Memory: 1 bit a cluster, 1 bit a block, 5 bytes and 2 bits an inode, 16 bytes a directory block, 40 a
+ * Memory: 1 bit a cluster, 1 bit a block, 5 bytes and 1 bit an inode, 16 bytes a directory block, 40 a
  * directory, 64 a group, about 70 an attribute block, 32 an encrypted inode, 24 an attribute whose value lies
  * in an inode.
  */
@@ -78,7 +78,6 @@ struct check {
 
 	/* By the inode pass; index: ino - 1. */
 	unsigned long *used_inodes;
-	unsigned long *value_inodes;   /* hold the value of an attribute: no name leads to them */
 	u8 *kinds;                     /* EXT4_FT_* of inodes that are in use, 0: not in use */
 	u16 *links_stored;             /* i_links_count */
 	u16 *links_found;              /* by the directory pass; stays at 65535 */

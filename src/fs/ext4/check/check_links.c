@@ -22,7 +22,7 @@ static void check_count(struct check *c, u32 ino)
 	/* Reserved inodes have no names; of the others only the root has none by itself. */
 	if (ino < c->sbi->first_ino && ino != EXT4_ROOT_INO)
 		return;
-	if (check_is_orphan(c, ino) || check_is_special(c, ino) || test_bit(ino - 1, c->value_inodes))
+	if (check_is_orphan(c, ino) || check_is_special(c, ino))
 		return;
 	if (!found) {
 		check_problem(c, "inode-unattached", ino, 0, "in use, but no name leads to it");
