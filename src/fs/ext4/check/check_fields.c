@@ -163,7 +163,8 @@ void check_inode_sums(struct check *c, const struct check_inode *ci)
 		why = ci->size != ci->end_lblk << c->sbi->block_bits ? "not that of its blocks" : NULL;
 	else if (S_ISREG(ci->mode) || ci->reserved)
 		why = file_size_check(c, ci);
-	if (why)
+	/* What an orphan has behind its end is what was to be cut off. */
+	if (why && !check_is_orphan(c, ci->ino))
 		check_problem(c, "inode-size", ci->ino, 0, "size of %llu bytes is %s",
 			      (unsigned long long)ci->size, why);
 }

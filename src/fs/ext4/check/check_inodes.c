@@ -127,8 +127,11 @@ static int add_dir(struct check *c, struct check_inode *ci)
 				.first_block = (u32)c->dir_blocks.count,
 				.size = ci->size};
 
-	ci->dir = (u32)c->dirs.count;
 	c->groups[(ci->ino - 1) / c->sbi->inodes_per_group].found_dirs++;
+	/* One that was removed while somebody was in it: its ".." counts no more. */
+	if (!le16_to_cpu(ci->raw->i_links_count) && check_is_orphan(c, ci->ino))
+		return 0;
+	ci->dir = (u32)c->dirs.count;
 	return check_array_add(c, &c->dirs, &dir, sizeof(dir));
 }
 

@@ -18,30 +18,77 @@ bool check_is_orphan(const struct check *c, u32 ino)
 	return c->orphans.count && bsearch(&ino, c->orphans.items, c->orphans.count, sizeof(ino), compare);
 }
 
-int check_orphans(struct check *c)
+/* False: it cannot be one, or is one already. */
+static bool may_be_orphan(struct check *c, u32 ino, const char *where)
+{
+	if (check_ino_valid(c, ino) && ino >= c->sbi->first_ino &&
+	    !__test_and_set_bit(ino - 1, c->used_inodes))
+		return true;
+	check_problem(c, "orphan-list", ino, 0, "is in the %s of orphans and cannot be", where);
+	return false;
+}
+
+static int read_list(struct check *c)
 {
 	u32 ino = le32_to_cpu(c->sbi->es.s_last_orphan);
 	int err = 0;
 
-	/* Where nothing was replayed nobody was interrupted, and after an error nobody goes on with the list:
-	 * who is not linked then is a damage. */
-	if (!c->sbi->remap || c->sbi->journal_stopped || le16_to_cpu(c->sbi->es.s_state) & EXT4_ERROR_FS)
-		return 0;
-
-	while (ino && !err) {
+	while (ino && !err && may_be_orphan(c, ino, "list")) {
 		const u8 *raw;
 
-		if (!check_ino_valid(c, ino) || ino < c->sbi->first_ino ||
-		    __test_and_set_bit(ino - 1, c->used_inodes)) {
-			check_problem(c, "orphan-list", ino, 0, "is in the list of orphans and cannot be");
-			break;
-		}
 		err = check_inode_read(c, ino, &raw);
 		if (err)
 			break;
 		err = check_array_add(c, &c->orphans, &ino, sizeof(ino));
 		ino = get_unaligned_le32(raw + offsetof(struct ext4_inode, i_dtime));
 	}
+	return err;
+}
+
+static int read_file_block(struct check *c, struct inode *inode, u32 lblk)
+{
+	u32 entries = (c->sbi->block_size - sizeof(struct ext4_orphan_block_tail)) / sizeof(le32);
+	const le32 *numbers = check_block_buf(c, 0);
+	u64 pblk;
+	int err = numbers ? check_file_read(c, inode, lblk, (void *)numbers, &pblk) : -ENOMEM;
+
+	for (u32 i = 0; i < entries && !err; i++) {
+		u32 ino = le32_to_cpu(numbers[i]);
+
+		if (ino && may_be_orphan(c, ino, "file"))
+			err = check_array_add(c, &c->orphans, &ino, sizeof(ino));
+	}
+	return err;
+}
+
+static int read_file(struct check *c)
+{
+	struct inode *inode;
+	int err;
+
+	if (!ext4_has_ro_compat(c->sbi, EXT4_FEATURE_RO_COMPAT_ORPHAN_PRESENT) ||
+	    !ext4_has_compat(c->sbi, EXT4_FEATURE_COMPAT_ORPHAN_FILE))
+		return 0;
+	err = check_file_open(c, le32_to_cpu(c->sbi->es.s_orphan_file_inum), &inode);
+	if (err)
+		return err;
+	for (u64 lblk = 0; lblk << c->sbi->block_bits < i_size_read(inode) && !err; lblk++)
+		err = read_file_block(c, inode, (u32)lblk);
+	iput(inode);
+	return err;
+}
+
+int check_orphans(struct check *c)
+{
+	int err;
+
+	/* Where nothing was replayed nobody was interrupted, and after an error nobody goes on with the list:
+	 * who is not linked then is a damage. */
+	if (!c->sbi->remap || c->sbi->journal_stopped || le16_to_cpu(c->sbi->es.s_state) & EXT4_ERROR_FS)
+		return 0;
+	err = read_list(c);
+	if (!err || err == -EFSCORRUPTED)
+		err = read_file(c);
 	if (c->orphans.count)
 		qsort(c->orphans.items, c->orphans.count, sizeof(u32), compare);
 	return err == -EFSCORRUPTED ? 0 : err;
