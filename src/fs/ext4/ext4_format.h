@@ -20,6 +20,7 @@
 #define EXT4_CRC32C_CHKSUM           1
 
 /* Reserved inode numbers. */
+#define EXT4_BAD_INO            1
 #define EXT4_ROOT_INO           2
 #define EXT4_BOOT_LOADER_INO    5
 #define EXT4_RESIZE_INO         7

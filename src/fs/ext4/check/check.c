@@ -169,7 +169,8 @@ int ext4_check_before_replay(struct super_block *sb, struct fs_check *out)
 
 int ext4_check_volume(struct super_block *sb, struct fs_check *out, int super_err, const char *super_why)
 {
-	struct check c = {.machine = sb->s_machine, .sb = sb, .sbi = EXT4_SB(sb), .out = out};
+	struct check c = {
+		.machine = sb->s_machine, .sb = sb, .sbi = EXT4_SB(sb), .out = out, .replayed = true};
 	int err;
 
 	if (super_err)

@@ -23,7 +23,7 @@ bool check_claim(struct check *c, u32 ino, u64 pblk, u64 count, u64 *last_cluste
 	bool good = true;
 
 	at = first_set(c->meta_blocks, pblk, pblk + count);
-	if (at < pblk + count) {
+	if (at < pblk + count && ino != EXT4_BAD_INO) {
 		check_problem(c, "block-conflict", ino, at, "in use by the volume's own tables");
 		good = false;
 	}

@@ -86,7 +86,7 @@ static void check_desc(struct check *c, u32 group, u64 pblk, const u8 *raw)
 		check_note(c, "group-checksum", 0, pblk,
 			   "descriptor of group %u: checksum is %#06x, computed %#06x", group,
 			   g->desc.checksum, crc);
-	if (g->desc.itable_unused > sbi->inodes_per_group &&
+	if (c->replayed && g->desc.itable_unused > sbi->inodes_per_group &&
 	    (g->bad_checksum || !(g->desc.flags & EXT4_BG_INODE_UNINIT)))
 		check_problem_group(c, "group-unused-inodes", group, pblk, "%u of %u inodes are unused",
 				    g->desc.itable_unused, sbi->inodes_per_group);

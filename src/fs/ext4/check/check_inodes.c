@@ -8,7 +8,6 @@
 #include "base/crc.h"
 #include "fs/ext4/check/check_internal.h"
 
-#define BAD_BLOCKS_INO  1
 #define USER_QUOTA_INO  3
 #define GROUP_QUOTA_INO 4
 
@@ -42,7 +41,7 @@ static bool is_idle(const struct check *c, u32 ino)
 		       le32_to_cpu(c->sbi->es.s_journal_inum) != ino;
 	if (ino == USER_QUOTA_INO || ino == GROUP_QUOTA_INO)
 		return !check_is_special(c, ino);
-	return ino == BAD_BLOCKS_INO;
+	return ino == EXT4_BAD_INO;
 }
 
 static void take_raw(struct check *c, struct check_inode *ci, u32 ino, const u8 *bytes, u32 csum_seed)

@@ -66,7 +66,8 @@ struct check {
 	struct super_block *sb;
 	struct ext4_sb_info *sbi;
 	struct fs_check *out;
-	bool stop; /* the caller had enough */
+	bool stop;     /* the caller had enough */
+	bool replayed; /* else some words may be better in the journal */
 	u32 inodes_count;
 	u64 clusters_count;
 

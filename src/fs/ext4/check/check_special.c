@@ -12,21 +12,18 @@
  */
 #include "fs/ext4/check/check_internal.h"
 
-#define BAD_BLOCKS_INO  1
 #define USER_QUOTA_INO  3
 #define GROUP_QUOTA_INO 4
+
+/* Lists that do not tell where reserved descriptors lie only stand in the way of growing. */
+static void note_resize(struct check *c, u64 pblk, const char *what)
+{
+	check_note(c, "resize-inode", EXT4_RESIZE_INO, pblk, "resize inode: %s", what);
+}
 
 static void bad_resize(struct check *c, u64 pblk, const char *what)
 {
 	check_problem(c, "resize-inode", EXT4_RESIZE_INO, pblk, "resize inode: %s", what);
-}
-
-/* The first pointer from `at` on that is not empty. */
-static u32 find_next_pointer(const le32 *pointers, u32 at, u32 count)
-{
-	while (at < count && !le32_to_cpu(pointers[at]))
-		at++;
-	return at;
 }
 
 /* Where the copies of the first group's block 0 would lie, in the groups with a copy of the super block. */
@@ -41,9 +38,10 @@ static u32 find_copies(const struct check *c, u64 *copies, u32 room)
 	return n;
 }
 
-/* One reserved block of descriptors of the first group: the list of its copies. Counts the blocks named. */
+/* The list of copies of one reserved block: counts the blocks it names. *good: they are where they should be.
+ */
 static int check_resize_copies(struct check *c, struct check_inode *ci, u64 pblk, const u64 *copies,
-			       u32 count)
+			       u32 count, bool *good)
 {
 	u32 room = c->sbi->block_size / sizeof(le32);
 	const le32 *named = check_block_buf(c, 1);
@@ -52,48 +50,53 @@ static int check_resize_copies(struct check *c, struct check_inode *ci, u64 pblk
 	if (!named)
 		return -ENOMEM;
 	err = check_read(c, pblk, 1, (void *)named);
-	if (err)
-		return err;
-	for (u32 i = 0; i < count; i++)
-		if (le32_to_cpu(named[i]) != copies[i] + pblk) {
-			bad_resize(c, pblk, "copies of reserved descriptors are not where they should be");
-			return 0;
-		}
-	ci->clusters += count;
-	if (find_next_pointer(named, count, room) < room)
-		bad_resize(c, pblk, "names more copies of reserved descriptors than there are");
-	return 0;
+	for (u32 i = 0; i < room && !err; i++) {
+		u32 copy = le32_to_cpu(named[i]);
+
+		ci->clusters += copy != 0;
+		if (copy >= c->sbi->blocks_count)
+			bad_resize(c, pblk, "a copy of reserved descriptors lies outside the volume");
+		if (copy != (i < count ? copies[i] + pblk : 0))
+			*good = false;
+	}
+	return err;
 }
 
+/* Blocks that it names are counted whatever they are, but only those that should be there say anything. */
 static int check_resize_map(struct check *c, struct check_inode *ci, u64 dind)
 {
 	const struct ext4_sb_info *sbi = c->sbi;
-	u32 room = sbi->block_size / sizeof(le32), reserved = le16_to_cpu(sbi->es.s_reserved_gdt_blocks),
-	    count;
+	u32 room = sbi->block_size / sizeof(le32), reserved = le16_to_cpu(sbi->es.s_reserved_gdt_blocks);
 	/* Blocks of 1 KiB that are counted from 0 begin with a boot block. */
 	u64 boot = !sbi->first_data_block && sbi->block_size == 1024 ? 1 : sbi->first_data_block;
+	u64 first = boot + 1 + sbi->gdb_count;
 	u64 *copies __free_kfree = kmalloc_array(c->machine, room, sizeof(*copies));
 	const le32 *map = check_block_buf(c, 0);
+	bool good = true;
+	u32 count;
 	int err;
 
 	if (!map || !copies)
 		return -ENOMEM;
 	count = find_copies(c, copies, room);
 	err = check_read(c, dind, 1, (void *)map);
-	if (!err && sbi->gdb_count + reserved <= room &&
-	    (find_next_pointer(map, 0, sbi->gdb_count) < sbi->gdb_count ||
-	     find_next_pointer(map, sbi->gdb_count + reserved, room) < room))
-		bad_resize(c, dind, "lists more than the reserved descriptors");
-	for (u32 i = 0; i < reserved && !err; i++) {
-		u64 want = boot + 1 + sbi->gdb_count + i;
+	for (u32 i = 0; i < room && !err; i++) {
+		u64 pblk = le32_to_cpu(map[i]);
+		/* The place of the first reserved block is that behind the descriptors, and it goes round. */
+		u32 at = (i + room - sbi->gdb_count % room) % room;
 
-		if (le32_to_cpu(map[(sbi->gdb_count + i) % room]) != want || !check_pblk_valid(c, want, 1)) {
-			bad_resize(c, dind, "does not list the reserved descriptors");
-			return 0;
-		}
-		err = check_resize_copies(c, ci, want, copies, count);
+		if (pblk != (at < reserved ? first + at : 0))
+			good = false;
+		if (!pblk)
+			continue;
+		ci->clusters++;
+		if (pblk < first || !check_pblk_valid(c, pblk, 1))
+			bad_resize(c, dind, "names a block that cannot be reserved");
+		else
+			err = check_resize_copies(c, ci, pblk, copies, count, &good);
 	}
-	ci->clusters += reserved;
+	if (!err && !good)
+		note_resize(c, dind, "does not list the reserved descriptors and their copies");
 	return err;
 }
 
@@ -102,22 +105,25 @@ static int check_resize(struct check *c, struct check_inode *ci)
 	u64 dind = le32_to_cpu(ci->raw->i_block[EXT4_DIND_BLOCK]);
 	bool wanted = ext4_has_compat(c->sbi, EXT4_FEATURE_COMPAT_RESIZE_INODE);
 
-	if (!wanted && !dind)
-		return 0;
 	for (unsigned i = 0; i < EXT4_N_BLOCKS; i++)
-		if (i != EXT4_DIND_BLOCK && le32_to_cpu(ci->raw->i_block[i])) {
+		if ((wanted || dind) && i != EXT4_DIND_BLOCK && le32_to_cpu(ci->raw->i_block[i])) {
 			bad_resize(c, 0, "has other blocks than the list of reserved descriptors");
 			return 0;
 		}
+	if (!dind) {
+		if (wanted)
+			note_resize(c, 0, "is empty");
+		return 0;
+	}
+	if (!wanted)
+		note_resize(c, 0, "lists reserved descriptors, but the volume has none");
 	if (!S_ISREG(ci->mode) || ci->flags & (EXT4_EXTENTS_FL | EXT4_INLINE_DATA_FL) ||
 	    !check_pblk_valid(c, dind, 1)) {
 		bad_resize(c, dind, "has no list of reserved descriptors");
 		return 0;
 	}
 	ci->clusters++;
-	if (!check_claim(c, ci->ino, dind, 1, &ci->last_cluster) || !wanted)
-		return 0;
-	return check_resize_map(c, ci, dind);
+	return check_claim(c, ci->ino, dind, 1, &ci->last_cluster) ? check_resize_map(c, ci, dind) : 0;
 }
 
 /* Blocks that cannot be used: a map without a file. They may lie in the volume's tables. */
@@ -147,7 +153,7 @@ int check_special(struct check *c, struct check_inode *ci, bool *claimed)
 	if ((ci->ino == USER_QUOTA_INO || ci->ino == GROUP_QUOTA_INO) && !check_is_special(c, ci->ino))
 		return check_not_used(c, ci, "quota");
 	switch (ci->ino) {
-	case BAD_BLOCKS_INO:
+	case EXT4_BAD_INO:
 		check_bad_blocks(c, ci);
 		*claimed = ci->flags & (EXT4_EXTENTS_FL | EXT4_INLINE_DATA_FL);
 		return *claimed ? 0 : check_inode_blocks(c, ci);

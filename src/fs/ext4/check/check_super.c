@@ -27,7 +27,7 @@ static void check_features(struct check *c)
 	const struct ext4_sb_info *sbi = c->sbi;
 	u32 compat = sbi->compat & ~COMPAT_KNOWN, ro_compat = sbi->ro_compat & ~RO_COMPAT_KNOWN;
 
-	if (compat || ro_compat)
+	if (c->replayed && (compat || ro_compat))
 		check_problem(c, "super-features", 0, 0,
 			      "super block: unknown features (compat %#x, ro_compat %#x)", compat, ro_compat);
 	if (ext4_has_compat(sbi, EXT4_FEATURE_COMPAT_RESIZE_INODE) &&
@@ -69,10 +69,19 @@ static void check_counts(struct check *c)
 /* Words that only mean something with a feature must not be nonsense without it. */
 static void check_unused(struct check *c)
 {
-	const struct ext4_super_block *es = &c->sbi->es;
+	struct ext4_super_block *es = &c->sbi->es;
 	u32 desc_size = le16_to_cpu(es->s_desc_size);
 
-	if (desc_size && (!is_power_of_2(desc_size) || desc_size > EXT4_MIN_BLOCK_SIZE))
+	if (le16_to_cpu(es->s_reserved_gdt_blocks) &&
+	    !ext4_has_compat(c->sbi, EXT4_FEATURE_COMPAT_RESIZE_INODE)) {
+		check_note(c, "super-reserved-descriptors", 0, 0,
+			   "super block: %u blocks of descriptors are reserved without resize_inode",
+			   le16_to_cpu(es->s_reserved_gdt_blocks));
+		/* In our copy: with meta_bg they are not kept. */
+		if (ext4_has_incompat(c->sbi, EXT4_FEATURE_INCOMPAT_META_BG))
+			es->s_reserved_gdt_blocks = cpu_to_le16(0);
+	}
+	if (c->replayed && desc_size && (!is_power_of_2(desc_size) || desc_size > EXT4_MIN_BLOCK_SIZE))
 		check_problem(c, "super-desc-size", 0, 0, "super block: descriptors of %u bytes", desc_size);
 	if (es->s_log_groups_per_flex > 31)
 		check_problem(c, "super-flex", 0, 0, "super block: 2^%u groups are together",
