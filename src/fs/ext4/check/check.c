@@ -35,6 +35,10 @@ static void tell(struct check *c, struct fs_problem p, const char *fmt, va_list 
 	size_t n = place_text(&p, text);
 
 	vsnprintf(text + n, sizeof(text) - n, fmt, args);
+	/* Names may hold what moves the cursor of a terminal, or ends a line. */
+	for (char *at = text + n; *at; at++)
+		if ((u8)*at < ' ' || *at == 0x7f)
+			*at = '?';
 	p.text = text;
 	if (p.damage)
 		c->out->damages++;
