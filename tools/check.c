@@ -32,6 +32,11 @@ static int report(void *arg, const struct shale_problem *p)
 {
 	const char *disk = arg;
 
+	if (p->severity == SHALE_PROBLEM_PROGRESS) {
+		progress_text(disk, p->text);
+		return 0;
+	}
+	progress_end();
 	if (!option_json) {
 		print_name(disk);
 		printf(": %s%s\n", p->severity == SHALE_PROBLEM_NOTE ? "note: " : "", p->text);
@@ -71,8 +76,10 @@ static bool check(const char *disk)
 		json_string("image", disk);
 		json_array("problems");
 	}
-	damages = shale_check(tool_root_task(), image->device, NULL, option_mount, 0,
+	damages = shale_check(tool_root_task(), image->device, NULL, option_mount,
+			      !quiet && progress_is_wanted() ? SHALE_CHECK_PROGRESS : 0,
 			      silent ? first_damage : report, (void *)disk);
+	progress_end();
 	if (option_json) {
 		json_end();
 		json_bool("checked", damages >= 0);

@@ -129,24 +129,41 @@ void time_text_full(const struct timespec *ts, char out[48])
 
 static bool progress_shown;
 
+/* True: a line may be shown now. */
+static bool progress_is_due(void)
+{
+	static struct timespec last;
+	struct timespec now;
+
+	clock_gettime(CLOCK_MONOTONIC_COARSE, &now);
+	if ((now.tv_sec - last.tv_sec) * 1000000000 + now.tv_nsec - last.tv_nsec < 100000000)
+		return false;
+	last = now;
+	return progress_shown = true;
+}
+
+bool progress_is_wanted(void)
+{
+	return isatty(STDERR_FILENO);
+}
+
+void progress_text(const char *what, const char *text)
+{
+	if (progress_is_due())
+		fprintf(stderr, "\r%s: %s\033[K", what, text);
+}
+
 void progress(const char *what, uint64_t files, uint64_t bytes)
 {
 	static int terminal = -1;
-	static struct timespec last;
-	struct timespec now;
 	char size[16];
 
 	if (terminal < 0)
 		terminal = isatty(STDERR_FILENO) && !isatty(STDOUT_FILENO);
-	if (!terminal)
+	if (!terminal || !progress_is_due())
 		return;
-	clock_gettime(CLOCK_MONOTONIC_COARSE, &now);
-	if ((now.tv_sec - last.tv_sec) * 1000000000 + now.tv_nsec - last.tv_nsec < 100000000)
-		return;
-	last = now;
 	human_text(bytes, size);
 	fprintf(stderr, "\r%s: %llu files, %sB\033[K", what, (unsigned long long)files, size);
-	progress_shown = true;
 }
 
 void progress_end(void)

@@ -138,6 +138,9 @@ void json_stat(const struct stat *st);
 
 /* Long work on a terminal: tells how far it is, on standard error, at most ten times a second. */
 void progress(const char *what, uint64_t files, uint64_t bytes);
+/* The same in words of one's own, where the terminal may be that of standard output, too. */
+bool progress_is_wanted(void);
+void progress_text(const char *what, const char *text);
 void progress_end(void);
 
 int verb_cat(int argc, char **argv);

@@ -202,6 +202,10 @@ ssize_t shale_mount_error(struct shale *machine, char *buf, size_t size);
 /* Severities: the volume is not as it has to be; worth to know, but no damage. */
 #define SHALE_PROBLEM_DAMAGE 1
 #define SHALE_PROBLEM_NOTE   2
+/* No problem: .text says how far the check is ("inodes, 40%"). Only with SHALE_CHECK_PROGRESS. */
+#define SHALE_PROBLEM_PROGRESS 3
+/* flags of shale_check */
+#define SHALE_CHECK_PROGRESS 0x1u
 
 /* Something that is wrong with a volume. Fields may be added at the end. */
 struct shale_problem {
@@ -219,10 +223,11 @@ typedef int (*shale_check_fn)(void *arg, const struct shale_problem *problem);
 /*
  * Checks the volume on the block device `source` ("/dev/NAME") without mounting it: what its journal holds is
  * replayed into memory, then everything is checked, as e2fsck -fn does; nothing is written. fstype: NULL for
- * "ext4", which stands for ext2 and ext3 too; data: options as for shale_mount(), or NULL; flags: 0; report:
- * may be NULL. Returns how many problems of severity SHALE_PROBLEM_DAMAGE were found, 0: the volume is clean.
- * -EBUSY: it is mounted; -EINVAL: no such file system on it; -EOPNOTSUPP: it has features that are not
- * supported; -EIO: the device failed; -EPERM: without CAP_SYS_ADMIN. Words for these: shale_mount_error().
+ * "ext4", which stands for ext2 and ext3 too; data: options as for shale_mount(), or NULL; flags:
+ * SHALE_CHECK_PROGRESS; report: may be NULL. Returns how many problems of severity SHALE_PROBLEM_DAMAGE were
+ * found, 0: the volume is clean. -EBUSY: it is mounted; -EINVAL: no such file system on it; -EOPNOTSUPP: it
+ * has features that are not supported; -EIO: the device failed; -EPERM: without CAP_SYS_ADMIN. Words for
+ * these: shale_mount_error().
  */
 int shale_check(struct shale_task *task, const char *source, const char *fstype, const char *data,
 		unsigned flags, shale_check_fn report, void *arg);

@@ -41,6 +41,7 @@ struct file_system_type {
 struct fs_problem {
 	const char *code, *text; // a stable name of the kind; words that name the place
 	bool damage;             // otherwise only worth to know
+	bool progress;           // no problem: how far the check is
 	s64 group;
 	u64 inode, block;
 };
@@ -48,7 +49,8 @@ struct fs_problem {
 struct fs_check {
 	int (*report)(void *arg, const struct fs_problem *problem);
 	void *arg;
-	u64 damages; // how many were reported
+	bool progress; // is to be reported, too
+	u64 damages;   // how many were
 };
 // -EBUSY: the name is taken. Types are const and live as long as the machine (V1).
 int register_filesystem(struct shale *machine, const struct file_system_type *type) __must_check;

@@ -101,6 +101,27 @@ static void test_problems_have_a_place_and_end_when_told(void **state)
 	image_remove(&im);
 }
 
+static void test_progress_is_told_to_who_asks(void **state)
+{
+	struct told told = {0};
+	struct machine m;
+	struct image im;
+
+	image_make(&im, "mke2fs -q -t ext4 -b 1024 -g 256 -N 4096 image 8M");
+	machine_start(&m, &im, "");
+	assert_int_equal(shale_check(m.task, "/dev/a", NULL, NULL, SHALE_CHECK_PROGRESS, note, &told), 0);
+	assert_true(told.count > 20);
+	for (unsigned i = 0; i < 20; i++) {
+		assert_int_equal(told.problems[i].severity, SHALE_PROBLEM_PROGRESS);
+		assert_string_equal(told.problems[i].code, "progress");
+	}
+	assert_string_equal(told.texts[0], "inodes, 0%");
+	assert_int_equal(check(&m, &told), 0);
+	assert_int_equal(told.count, 0);
+	machine_end(&m);
+	image_remove(&im);
+}
+
 static void test_every_allocation_may_fail(void **state)
 {
 	struct told told = {0};
@@ -171,7 +192,7 @@ static void test_errors(void **state)
 	image_make(&im, "mke2fs -q -t ext4 image 8M");
 	machine_start(&m, &im, "");
 	assert_int_equal(shale_check(m.task, NULL, NULL, NULL, 0, note, &told), -EFAULT);
-	assert_int_equal(shale_check(m.task, "/dev/a", NULL, NULL, 1, note, &told), -EINVAL);
+	assert_int_equal(shale_check(m.task, "/dev/a", NULL, NULL, 2, note, &told), -EINVAL);
 	assert_int_equal(shale_check(m.task, "/dev/a", "xfs", NULL, 0, note, &told), -ENODEV);
 	assert_int_equal(shale_check(m.task, "/dev/a", "ramfs", NULL, 0, note, &told), -EOPNOTSUPP);
 	assert_int_equal(shale_check(m.task, "/dev/b", NULL, NULL, 0, note, &told), -ENOENT);
@@ -205,6 +226,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_problems_have_a_place_and_end_when_told),
+		cmocka_unit_test(test_progress_is_told_to_who_asks),
 		cmocka_unit_test(test_every_allocation_may_fail),
 		cmocka_unit_test(test_every_read_may_fail),
 		cmocka_unit_test(test_errors),

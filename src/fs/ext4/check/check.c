@@ -74,6 +74,27 @@ void check_note(struct check *c, const char *code, u32 ino, u64 pblk, const char
 	va_end(args);
 }
 
+static void tell_progress(struct check *c, const char *fmt, ...) __printf(2, 3);
+static void tell_progress(struct check *c, const char *fmt, ...)
+{
+	va_list args;
+
+	va_start(args, fmt);
+	tell(c, (struct fs_problem){.code = "progress", .progress = true, .group = -1}, fmt, args);
+	va_end(args);
+}
+
+void check_progress(struct check *c, const char *what, u64 done, u64 all)
+{
+	unsigned percent = (unsigned)(done * 100 / (all ? all : 1));
+
+	if (!c->out->progress || (c->progress_what == what && c->progress_percent == percent))
+		return;
+	c->progress_what = what;
+	c->progress_percent = percent;
+	tell_progress(c, "%s, %u%%", what, percent);
+}
+
 int check_array_add(struct check *c, struct check_array *a, const void *item, size_t size)
 {
 	if (a->count == a->room) {

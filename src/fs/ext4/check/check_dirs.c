@@ -164,6 +164,7 @@ static int check_all(struct check_dir_state *s)
 		n = min(run, s->c->dir_blocks.count - at);
 		for (size_t i = 0; i < n; i++)
 			pblk[i] = b[at + i].pblk;
+		check_progress(s->c, "directories", at, s->c->dir_blocks.count);
 		err = check_read_list(s->c, pblk, (u32)n, buf);
 		if (!err)
 			err = check_run(s, &place, b + at, n, buf);

@@ -314,8 +314,10 @@ int check_inodes(struct check *c)
 
 	/* Reserved numbers are in use whatever they hold. */
 	bitmap_set(c->used_inodes, 0, min(c->sbi->first_ino - 1, c->inodes_count));
-	for (u32 group = 0; group < c->sbi->groups_count && !err && !c->stop; group++)
+	for (u32 group = 0; group < c->sbi->groups_count && !err && !c->stop; group++) {
+		check_progress(c, "inodes", group, c->sbi->groups_count);
 		err = check_table(c, group, buf, run);
+	}
 	if (!err && !c->stop)
 		check_xattrs_end(c);
 	return err;

@@ -68,6 +68,8 @@ struct check {
 	struct fs_check *out;
 	bool stop;     /* the caller had enough */
 	bool replayed; /* else some words may be better in the journal */
+	const char *progress_what; /* told last */
+	unsigned progress_percent;
 	u32 inodes_count;
 	u64 clusters_count;
 
@@ -112,6 +114,9 @@ void check_problem_group(struct check *c, const char *code, u32 group, u64 pblk,
 	__printf(5, 6);
 /* The same for what e2fsck tells and lets pass: the volume stays clean. */
 void check_note(struct check *c, const char *code, u32 ino, u64 pblk, const char *fmt, ...) __printf(5, 6);
+
+/* How far a pass is: "inodes", so many of so many. */
+void check_progress(struct check *c, const char *what, u64 done, u64 all);
 
 /* check_io.c. -EIO, -ENOMEM, -ECANCELED: the caller of the check had enough. Blocks outside the volume must
  * have been told and left out before (check_pblk_valid). */
