@@ -66,8 +66,8 @@ struct check {
 	struct super_block *sb;
 	struct ext4_sb_info *sbi;
 	struct fs_check *out;
-	bool stop;     /* the caller had enough */
-	bool replayed; /* else some words may be better in the journal */
+	bool stop;                 /* the caller had enough */
+	bool replayed;             /* else some words may be better in the journal */
 	const char *progress_what; /* told last */
 	unsigned progress_percent;
 	u32 inodes_count;

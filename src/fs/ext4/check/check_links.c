@@ -31,8 +31,9 @@ static void check_count(struct check *c, u32 ino)
 	/* More subdirectories than can be counted are counted as one. */
 	if (found > EXT4_LINK_MAX && c->kinds[ino - 1] == 2) {
 		if (!ext4_has_ro_compat(c->sbi, EXT4_FEATURE_RO_COMPAT_DIR_NLINK))
-			check_problem(c, "inode-links", ino, 0,
-				      "more subdirectories than can be counted without the feature dir_nlink");
+			check_problem(
+				c, "inode-links", ino, 0,
+				"more subdirectories than can be counted without the feature dir_nlink");
 		found = 1;
 	}
 	if (stored != found && !(stored == 1 && is_indexed(c, ino)))
