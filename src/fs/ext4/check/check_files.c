@@ -91,16 +91,20 @@ static int check_orphan_file(struct check *c)
 
 /*
  * An inode that the super block names for a purpose that the volume does not have. It must be free; that of
- * the quota of projects must hold nothing and be marked as in use, where its table is read so far.
+ * the quota of projects must hold nothing and be marked as in use, where its table is read so far. Numbers
+ * below `least` are not looked at.
  */
-static int check_unused_file(struct check *c, le32 number, const char *what, bool marked)
+static int check_unused_file(struct check *c, le32 number, u32 least, const char *what, bool marked)
 {
 	u32 ino = le32_to_cpu(number);
 	const struct ext4_inode *raw;
 	const u8 *bytes;
 	int err;
 
-	if (ino < c->sbi->first_ino || !check_ino_valid(c, ino) || !check_inode_is_read(c, ino))
+	if (ino < least ||
+	    (ino == EXT4_JOURNAL_INO && ext4_has_compat(c->sbi, EXT4_FEATURE_COMPAT_HAS_JOURNAL)))
+		return 0;
+	if (!check_ino_valid(c, ino) || !check_inode_is_read(c, ino))
 		return 0;
 	err = check_inode_read(c, ino, &bytes);
 	if (err)
@@ -121,14 +125,15 @@ static int check_unused_files(struct check *c)
 	int err = 0;
 
 	if (!ext4_has_ro_compat(c->sbi, EXT4_FEATURE_RO_COMPAT_QUOTA)) {
-		err = check_unused_file(c, es->s_usr_quota_inum, "quota of users", false);
+		err = check_unused_file(c, es->s_usr_quota_inum, c->sbi->first_ino, "quota of users", false);
 		if (!err)
-			err = check_unused_file(c, es->s_grp_quota_inum, "quota of groups", false);
+			err = check_unused_file(c, es->s_grp_quota_inum, c->sbi->first_ino, "quota of groups",
+						false);
 		if (!err)
-			err = check_unused_file(c, es->s_prj_quota_inum, "quota of projects", true);
+			err = check_unused_file(c, es->s_prj_quota_inum, 1, "quota of projects", true);
 	}
 	if (!err && !ext4_has_compat(c->sbi, EXT4_FEATURE_COMPAT_ORPHAN_FILE))
-		err = check_unused_file(c, es->s_orphan_file_inum, "orphan file", false);
+		err = check_unused_file(c, es->s_orphan_file_inum, 1, "orphan file", false);
 	return err;
 }
 
