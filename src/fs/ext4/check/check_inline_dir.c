@@ -19,7 +19,7 @@ static const u8 *find_data(const u8 *raw, u32 inode_size, u32 *bytes)
 		return NULL;
 	at += get_unaligned_le16(raw + offsetof(struct ext4_inode, i_extra_isize));
 	first = at + (u32)sizeof(le32);
-	if (first > inode_size || get_unaligned_le32(raw + at) != EXT4_XATTR_MAGIC)
+	if (first > inode_size || at & 3 || get_unaligned_le32(raw + at) != EXT4_XATTR_MAGIC)
 		return NULL;
 	for (at = first;
 	     at + sizeof(struct ext4_xattr_entry) <= inode_size && get_unaligned_le32(raw + at);) {
@@ -42,8 +42,9 @@ static const u8 *find_data(const u8 *raw, u32 inode_size, u32 *bytes)
 
 int check_inline_dir(struct check_dir_state *s)
 {
-	u8 map[FIRST_BYTES];
+	le32 map[EXT4_N_BLOCKS];
 	const u8 *raw, *data;
+	u8 *copy;
 	u32 bytes;
 	int err = check_inode_read(s->c, s->dir->ino, &raw);
 
@@ -55,9 +56,16 @@ int check_inline_dir(struct check_dir_state *s)
 	check_dir_count_link(s, s->dir->ino, false);
 	if (check_ino_valid(s->c, s->dir->dotdot))
 		check_dir_count_link(s, s->dir->dotdot, false);
-	check_dirents(s, map + EXT4_INLINE_DIR_START, FIRST_BYTES - EXT4_INLINE_DIR_START, 0, NULL);
+	check_dirents(s, (const u8 *)map + EXT4_INLINE_DIR_START, FIRST_BYTES - EXT4_INLINE_DIR_START, 0,
+		      NULL);
 	data = find_data(raw, s->c->sbi->inode_size, &bytes);
-	if (bytes)
-		check_dirents(s, data, bytes, 0, NULL);
+	if (!bytes)
+		return 0;
+	/* A value may lie at any offset. */
+	copy = check_block_buf(s->c, 0);
+	if (!copy)
+		return -ENOMEM;
+	memcpy(copy, data, bytes);
+	check_dirents(s, copy, bytes, 0, NULL);
 	return 0;
 }
