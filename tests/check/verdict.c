@@ -61,18 +61,19 @@ static int run(char *const argv[], char *text, size_t size)
 	return WIFEXITED(status) ? WEXITSTATUS(status) : 256 + WTERMSIG(status);
 }
 
-static bool journal_is_dirty(const char *image)
+/* Whether the journal must be replayed; *orphans: and the orphan file is in use. */
+static bool journal_is_dirty(const char *image, bool *orphans)
 {
 	struct ext4_super_block sb;
 	int fd = open(image, O_RDONLY | O_CLOEXEC);
 
 	if (fd < 0)
 		err(1, "%s", image);
-	bool dirty = pread(fd, &sb, sizeof(sb), EXT4_SUPER_OFFSET) == sizeof(sb) &&
-		     le16_to_cpu(sb.s_magic) == EXT4_SUPER_MAGIC &&
-		     le32_to_cpu(sb.s_feature_incompat) & EXT4_FEATURE_INCOMPAT_RECOVER;
+	bool good = pread(fd, &sb, sizeof(sb), EXT4_SUPER_OFFSET) == sizeof(sb) &&
+		    le16_to_cpu(sb.s_magic) == EXT4_SUPER_MAGIC;
 	close(fd);
-	return dirty;
+	*orphans = good && le32_to_cpu(sb.s_feature_ro_compat) & EXT4_FEATURE_RO_COMPAT_ORPHAN_PRESENT;
+	return good && le32_to_cpu(sb.s_feature_incompat) & EXT4_FEATURE_INCOMPAT_RECOVER;
 }
 
 static void copy(const char *from, const char *to)
@@ -103,17 +104,22 @@ static enum verdict verdict_of_status(int status)
 }
 
 /* Whether the replay told of nothing but its work. */
-static bool replay_went_well(const char *text)
+static bool tells_only_work(const char *text)
 {
-	static const char *const work[] = {"e2fsck 1.", "Clearing orphaned inode",
-					   "Truncating orphaned inode"};
+	static const char *const work[] = {"e2fsck 1.",
+					   ": recovering journal",
+					   "Clearing orphaned inode",
+					   "Truncating orphaned inode",
+					   ": Orphan file (inode ",
+					   "CLEARED.",
+					   " files ("};
 
 	while (*text) {
 		const char *end = strchrnul(text, '\n');
-		bool known = end == text || memmem(text, end - text, ": recovering journal", 20);
+		bool known = end == text;
 
 		for (size_t i = 0; i < sizeof(work) / sizeof(work[0]); i++)
-			known |= !strncmp(text, work[i], strlen(work[i]));
+			known |= memmem(text, end - text, work[i], strlen(work[i])) != NULL;
 		if (!known)
 			return false;
 		text = *end ? end + 1 : end;
@@ -121,24 +127,35 @@ static bool replay_went_well(const char *text)
 	return true;
 }
 
+/* Replays and checks a copy. Returns whether the replay met a damage. */
+static bool ask_about_replayed(const char *image, const char *scratch, bool orphans, struct opinion *opinion)
+{
+	char *const replay[] = {"e2fsck", "-y", "-E", "journal_only", (char *)scratch, NULL};
+	char *const preen[] = {"e2fsck", "-fp", (char *)scratch, NULL};
+	char *const check[] = {"e2fsck", "-fn", (char *)scratch, NULL};
+	bool bad;
+
+	copy(image, scratch);
+	/* The first deletes the orphans that an orphan file lists, but leaves the file as it was. */
+	opinion->status = run(orphans ? preen : replay, opinion->text, sizeof(opinion->text));
+	bad = !orphans && opinion->status & 1;
+	bad |= !tells_only_work(opinion->text);
+	if (!(opinion->status & ~1))
+		opinion->status = run(check, opinion->text, sizeof(opinion->text));
+	unlink(scratch);
+	return bad;
+}
+
 void ask_e2fsck(const char *image, const char *scratch, struct opinion *opinion)
 {
 	char *const check[] = {"e2fsck", "-fn", (char *)image, NULL};
-	char *const replay[] = {"e2fsck", "-y", "-E", "journal_only", (char *)scratch, NULL};
-	char *const check_copy[] = {"e2fsck", "-fn", (char *)scratch, NULL};
-	bool bad = false;
+	bool bad = false, orphans;
 
 	opinion->text[0] = '\0';
-	if (!journal_is_dirty(image)) {
+	if (journal_is_dirty(image, &orphans))
+		bad = ask_about_replayed(image, scratch, orphans, opinion);
+	else
 		opinion->status = run(check, opinion->text, sizeof(opinion->text));
-	} else {
-		copy(image, scratch);
-		opinion->status = run(replay, opinion->text, sizeof(opinion->text));
-		bad = opinion->status & 1 || !replay_went_well(opinion->text);
-		if (!(opinion->status & ~1))
-			opinion->status = run(check_copy, opinion->text, sizeof(opinion->text));
-		unlink(scratch);
-	}
 	opinion->verdict = verdict_of_status(opinion->status);
 	if (strstr(opinion->text, "trying backup blocks") || strstr(opinion->text, "despite errors"))
 		bad = true;

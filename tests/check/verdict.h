@@ -9,7 +9,8 @@
  * no magic number, though e2fsck goes on with a copy.
  *
  * e2fsck -fn does not replay a journal, shale does so in memory: a volume whose journal is dirty is judged on
- * a copy that e2fsck -E journal_only has replayed. That step clears what was deleted while open, too. When it
+ * a copy that e2fsck -E journal_only has replayed. That step clears what was deleted while open, too
+ * (where an orphan file is in use, e2fsck -fp does both). When it
  * ends with an error, or tells of anything else, the journal counts as damaged. e2fsck's 0 is not taken,
  * either, where it had to take the super block of another group, or to go on "despite errors", since the
  * first one cannot be used; nor where shale refuses the super block or the journal and Linux does not mount

@@ -174,8 +174,10 @@ int check_inode_blocks(struct check *c, struct check_inode *ci)
 {
 	u32 translator = le32_to_cpu(ci->raw->i_version_lo);
 
+	if (ci->flags & EXT4_EXTENTS_FL)
+		return check_extents(c, ci);
 	/* The Hurd has a block there. */
 	if (le32_to_cpu(c->sbi->es.s_creator_os) == EXT4_OS_HURD && translator)
 		check_take_run(c, ci, translator, 1);
-	return ci->flags & EXT4_EXTENTS_FL ? check_extents(c, ci) : walk_map(c, ci);
+	return walk_map(c, ci);
 }

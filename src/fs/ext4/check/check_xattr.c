@@ -81,6 +81,11 @@ static int take_block(struct check *c, struct check_inode *ci)
 
 	if (!ci->acl)
 		return 0;
+	if (!ext4_has_compat(c->sbi, EXT4_FEATURE_COMPAT_EXT_ATTR)) {
+		check_problem(c, "xattr-feature", ci->ino, ci->acl,
+			      "attribute block, but the volume has no attributes");
+		return 0;
+	}
 	if (!check_pblk_valid(c, ci->acl, 1)) {
 		if (ci->named || ci->acl <= c->sbi->first_data_block)
 			check_problem(c, "xattr-place", ci->ino, ci->acl,
