@@ -130,7 +130,8 @@ static const char *file_size_check(const struct check *c, const struct check_ino
 	if (ci->end_written && !(ci->flags & EXT4_VERITY_FL) &&
 	    ci->size < (ci->end_written - 1) << sbi->block_bits)
 		return "less than its blocks hold";
-	if (ci->size > INT32_MAX && !ext4_has_ro_compat(sbi, EXT4_FEATURE_RO_COMPAT_LARGE_FILE))
+	if (S_ISREG(ci->mode) && ci->size > INT32_MAX &&
+	    !ext4_has_ro_compat(sbi, EXT4_FEATURE_RO_COMPAT_LARGE_FILE))
 		return "2 GiB or more, without large_file";
 	return NULL;
 }

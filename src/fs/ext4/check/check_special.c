@@ -130,7 +130,8 @@ static int check_resize(struct check *c, struct check_inode *ci)
 static void check_bad_blocks(struct check *c, const struct check_inode *ci)
 {
 	if (ci->mode || le16_to_cpu(ci->raw->i_links_count) || le16_to_cpu(ci->raw->i_uid) ||
-	    le16_to_cpu(ci->raw->i_gid) || ci->acl || ci->flags & EXT4_INLINE_DATA_FL)
+	    le16_to_cpu(ci->raw->i_gid) || le32_to_cpu(ci->raw->i_file_acl_lo) ||
+	    ci->flags & EXT4_INLINE_DATA_FL)
 		check_problem(c, "bad-blocks-inode", ci->ino, 0, "the list of bad blocks looks like a file");
 }
 
