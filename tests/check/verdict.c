@@ -211,17 +211,29 @@ void ask_shale(const char *image, struct opinion *opinion)
 		errx(1, "the machine for %s ends with %s", image, strerror(-error));
 }
 
-bool linux_mounts(const char *image, const char *folder)
+/* Whether Linux mounts a copy of it at `scratch`. */
+static bool linux_mounts(const char *image, const char *scratch)
 {
-	char command[512], text[1024] = "";
+	char command[1024], text[1024] = "";
 	char *const mount[] = {"unshare", "-m", "sh", "-c", command, NULL};
 
+	copy(image, scratch);
 	/* Read-only, but not on a read-only device: a journal must be replayed. */
-	snprintf(command, sizeof(command),
-		 "mkdir -p '%s' && losetup -f --show '%s' >'%s.dev' && mount -o ro $(cat '%s.dev') '%s'; "
-		 "status=$?; umount '%s'; losetup -d $(cat '%s.dev'); exit $status",
-		 folder, image, folder, folder, folder, folder, folder);
+	snprintf(
+		command, sizeof(command),
+		"mkdir -p %1$s.mnt && dev=$(losetup -f --show %1$s) && mount -o ro $dev %1$s.mnt; status=$?; "
+		"umount %1$s.mnt; losetup -d $dev; rm -r %1$s %1$s.mnt; exit $status",
+		scratch);
 	return run(mount, text, sizeof(text)) == 0;
+}
+
+bool linux_decides(const char *image, const char *scratch, const struct opinion *e2fsck,
+		   const struct opinion *shale)
+{
+	bool refused = shale->verdict == GAVE_UP || strstr(shale->text, "[super-block]");
+	bool replayed = shale->verdict == CLEAN && strstr(e2fsck->text, "replay was aborted");
+
+	return (refused || replayed) && linux_mounts(image, scratch) == replayed;
 }
 
 enum agreement compare_opinions(const struct opinion *e2fsck, const struct opinion *shale)

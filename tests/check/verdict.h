@@ -10,11 +10,12 @@
  *
  * e2fsck -fn does not replay a journal, shale does so in memory: a volume whose journal is dirty is judged on
  * a copy that e2fsck -E journal_only has replayed. That step clears what was deleted while open, too
- * (where an orphan file is in use, e2fsck -fp does both). When it
- * ends with an error, or tells of anything else, the journal counts as damaged. e2fsck's 0 is not taken,
- * either, where it had to take the super block of another group, or to go on "despite errors", since the
- * first one cannot be used; nor where shale refuses the super block or the journal and Linux does not mount
- * the volume, either.
+ * (where an orphan file is in use, e2fsck -fp does both). When it ends with an error, or tells of anything
+ * else, the journal counts as damaged. e2fsck's 0 is not taken, either, where it had to take the super block
+ * of another group, or to go on "despite errors", since the first one cannot be used.
+ *
+ * Where shale refuses the super block or the journal, or replays a journal that e2fsck does not replay to its
+ * end, and e2fsck thinks otherwise, Linux decides: whether it mounts the volume.
  */
 #ifndef SHALE_TESTS_CHECK_VERDICT_H
 #define SHALE_TESTS_CHECK_VERDICT_H
@@ -49,8 +50,10 @@ enum agreement {
 	UNCOUNTED,
 	AGREEMENTS
 };
-/* Whether Linux mounts it; 'folder' for the mount. Needs root. */
-bool linux_mounts(const char *image, const char *folder);
+/* Whether they disagree on what Linux decides, and it is of shale's opinion. scratch: as above. Needs root.
+ */
+bool linux_decides(const char *image, const char *scratch, const struct opinion *e2fsck,
+		   const struct opinion *shale);
 
 enum agreement compare_opinions(const struct opinion *e2fsck, const struct opinion *shale);
 
