@@ -76,6 +76,33 @@ static bool name_is_illegal(const char *name, unsigned len)
 	       slash_or_zero((get_unaligned_le64(name + len - 8) >> (64 - 8 * len)) | ~0ull << 8 * len);
 }
 
+/* The bytes of the character at *p: shortest forms of what Unicode can number, no halves of pairs. 0: none.
+ */
+static unsigned char_length(const u8 *p, unsigned left)
+{
+	static const u32 least[5] = {0, 0, 0x80, 0x800, 0x10000};
+	unsigned n = *p < 0x80 ? 1 : *p < 0xc0 ? 0 : *p < 0xe0 ? 2 : *p < 0xf0 ? 3 : *p < 0xf8 ? 4 : 0;
+	u32 point = n < 2 ? *p : *p & (0x7fu >> n);
+
+	if (n > left)
+		return 0;
+	for (unsigned i = 1; i < n; i++) {
+		if ((p[i] & 0xc0) != 0x80)
+			return 0;
+		point = point << 6 | (p[i] & 0x3f);
+	}
+	return point < least[n] || point > 0x10ffff || point >> 11 == 0xd800 >> 11 ? 0 : n;
+}
+
+static bool name_is_utf8(const struct ext4_dir_entry_2 *de)
+{
+	unsigned n = 1;
+
+	for (unsigned at = 0; at < de->name_len && n; at += n)
+		n = char_length((const u8 *)de->name + at, de->name_len - at);
+	return n;
+}
+
 static void check_name(struct check_dir_state *s, const struct entry *e)
 {
 	const struct ext4_dir_entry_2 *de = e->de;
@@ -88,6 +115,8 @@ static void check_name(struct check_dir_state *s, const struct entry *e)
 		entry_problem(s, e, "dir-name", "is shorter than an encrypted name can be");
 	else if (!(s->encrypted && e->number >= 2) && name_is_illegal(de->name, de->name_len))
 		entry_problem(s, e, "dir-name", "holds a slash or a zero");
+	else if (s->strict && e->number >= 2 && !name_is_utf8(de))
+		entry_problem(s, e, "dir-name", "is not UTF-8");
 }
 
 /* Inodes that are kept for the volume itself; two files of quota stay so whether there are quotas or not. */
@@ -126,38 +155,50 @@ static void check_kind(struct check_dir_state *s, const struct entry *e)
 		entry_problem(s, e, "dir-entry-kind", "has kind %u, its inode %u", e->de->file_type, kind);
 }
 
-/* Without case where the directory's names are equal without: for letters of ASCII. */
+/* A name without case, as far as that is known here: of letters of ASCII. */
+static void fold_name(const struct ext4_dir_entry_2 *de, char *out)
+{
+	for (unsigned i = 0; i < de->name_len; i++)
+		out[i] = de->name[i] >= 'A' && de->name[i] <= 'Z' ? de->name[i] | 0x20 : de->name[i];
+}
+
 static bool same_name(const struct check_dir_state *s, const struct ext4_dir_entry_2 *a,
 		      const struct ext4_dir_entry_2 *b)
 {
+	char x[EXT4_NAME_LEN], y[EXT4_NAME_LEN];
+
 	if (a->name_len != b->name_len)
 		return false;
-	if (!s->folded || s->encrypted)
+	if (!s->strict)
 		return !memcmp(a->name, b->name, a->name_len);
-	return !strncasecmp(a->name, b->name, a->name_len);
+	fold_name(a, x);
+	fold_name(b, y);
+	return !memcmp(x, y, a->name_len);
 }
 
 static u32 name_slot(const struct check_dir_state *s, const struct ext4_dir_entry_2 *de)
 {
 	char folded[EXT4_NAME_LEN];
 
-	if (!s->folded || s->encrypted)
+	if (!s->strict)
 		return full_name_hash(s->names.slots, de->name, de->name_len);
-	for (unsigned i = 0; i < de->name_len; i++)
-		folded[i] = de->name[i] >= 'A' && de->name[i] <= 'Z' ? de->name[i] | 0x20 : de->name[i];
+	fold_name(de, folded);
 	return full_name_hash(s->names.slots, folded, de->name_len);
 }
 
-/* Equal names are looked for within a block only, and are no damage in an inode, as e2fsck has it. */
+/*
+ * As e2fsck has it, equal names are looked for within a block only, are no damage in an inode, and differ by
+ * case unless the volume is strict about its encoding.
+ */
 static void check_twice(struct check_dir_state *s, const struct entry *e, const u8 *data)
 {
-	u32 base = (u32)s->names.generation << 16, at = name_slot(s, e->de);
+	u32 at = name_slot(s, e->de);
 
 	for (;; at++) {
 		u32 *slot = &s->names.slots[at & s->names.mask];
 
 		if (*slot >> 16 != s->names.generation) {
-			*slot = base | e->offset / 4;
+			*slot = (u32)s->names.generation << 16 | e->offset / 4;
 			return;
 		}
 		if (!same_name(s, e->de, (const void *)(data + (*slot & 0xffff) * 4)))

@@ -9,7 +9,8 @@
 #include "base/crc.h"
 #include "fs/ext4/check/check_dirs_internal.h"
 
-#define RUN 128 /* blocks read at a time, at most */
+#define ENCODING_STRICT 1
+#define RUN             128 /* blocks read at a time, at most */
 
 struct check_dir *check_dir_find(struct check *c, u32 ino)
 {
@@ -52,6 +53,7 @@ static int begin_dir(struct check_dir_state *s, struct check_dir *dir)
 	s->entries = 0;
 	s->encrypted = dir->flags & EXT4_ENCRYPT_FL;
 	s->folded = dir->flags & EXT4_CASEFOLD_FL;
+	s->strict = s->folded && !s->encrypted && le16_to_cpu(sbi->es.s_encoding_flags) & ENCODING_STRICT;
 	s->indexed = dir->flags & EXT4_INDEX_FL && !(dir->flags & EXT4_INLINE_DATA_FL);
 	if (dir->flags & EXT4_INLINE_DATA_FL)
 		return check_inline_dir(s);

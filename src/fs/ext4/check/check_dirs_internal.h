@@ -33,6 +33,7 @@ struct check_dir_state {
 	u32 blocks;  /* as its size says */
 	u32 entries; /* seen so far, up to 2: "." and ".." */
 	bool indexed, encrypted, folded;
+	bool strict;               /* names have to be UTF-8, and differ without case */
 	u32 leaf_sum;              /* the checksum that the block should have if it is a leaf */
 	u8 hash_version;           /* of the index; with CHECK_DX_UNKNOWN the names' hashes are not known */
 	u8 levels;                 /* of the index below its root */
