@@ -14,8 +14,8 @@
  *
  * Errors that every call may return besides those of its page: -EOPNOTSUPP in a child after fork(2) (a
  * machine does not survive it; shale_free is a no-op there), -ENOMEM when the machine's memory limit or the
- * host's is reached. Flags that are not supported yet give -EOPNOTSUPP where Linux supports them, and -EINVAL
- * where Linux refuses them.
+ * host's is reached, -EINVAL for a machine or a task that is NULL. Flags that are not supported yet give
+ * -EOPNOTSUPP where Linux supports them, and -EINVAL where Linux refuses them.
  *
  * In a machine with threads == 0 only one host thread at a time may be inside a call.
  */

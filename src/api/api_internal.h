@@ -18,6 +18,7 @@ struct api_machine {
 	struct shale machine; // first: its address is the caller's handle
 	shale_log_fn log;
 	void *log_arg;
+	const struct cred *boot_cred; // the machine's own, for its start and its end
 };
 
 static inline struct task *api_task(struct shale_task *task)
@@ -52,8 +53,12 @@ static __always_inline bool api_enter(struct shale *machine, struct task *task, 
 		}                                                                                            \
 		api_call_result;                                                                             \
 	})
-#define api_call(public_task, expr)            api_call_as(api_task(public_task)->machine, api_task(public_task), expr)
-#define api_machine_call(public_machine, expr) api_call_as((public_machine), NULL, expr)
+// NULL is no task and no machine.
+#define api_call(public_task, expr)                                                                          \
+	(likely(public_task) ? api_call_as(api_task(public_task)->machine, api_task(public_task), expr)      \
+			     : -EINVAL)
+#define api_machine_call(public_machine, expr)                                                               \
+	(likely(public_machine) ? api_call_as((public_machine), NULL, expr) : -EINVAL)
 
 // Text of the library into the caller's buffer: NUL-terminated, cut; its whole length.
 ssize_t api_copy_text(const char *text, char *buf, size_t size);

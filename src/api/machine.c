@@ -101,43 +101,41 @@ static int furnish_root(struct shale *machine, unsigned flags)
 	return err;
 }
 
-// A machine starts and ends as root, before there is a task.
+// A machine starts and ends as root, without a task of its callers.
 struct boot_task {
 	struct task task;
 	struct current_saved saved;
 };
 
-static int boot_enter(struct shale *machine, struct boot_task *boot)
+static void boot_enter(struct api_machine *api, struct boot_task *boot)
 {
-	int err;
-
 	memset(&boot->task, 0, sizeof(boot->task));
-	boot->task.machine = machine;
-	err = cred_create(machine, NULL, &boot->task.cred);
-	if (!err)
-		current_enter(machine, &boot->task, &boot->saved);
-	return err;
+	boot->task.machine = &api->machine;
+	boot->task.cred = api->boot_cred;
+	current_enter(&api->machine, &boot->task, &boot->saved);
 }
 
 static void boot_leave(struct boot_task *boot)
 {
-	put_cred(boot->task.cred);
 	current_leave(&boot->saved);
 }
 
-static int machine_start(struct shale *machine, unsigned flags)
+static int machine_start(struct api_machine *api, unsigned flags)
 {
 	struct boot_task boot;
-	int err = boot_enter(machine, &boot);
+	int err = cred_create(&api->machine, NULL, &api->boot_cred);
 
 	if (err)
 		return err;
-	err = floors_init(machine);
+	boot_enter(api, &boot);
+	err = floors_init(&api->machine);
 	if (!err) {
-		err = furnish_root(machine, flags);
+		err = furnish_root(&api->machine, flags);
 		if (err)
-			floors_exit(machine, ARRAY_SIZE(floors));
+			floors_exit(&api->machine, ARRAY_SIZE(floors));
 	}
+	if (err)
+		put_cred(api->boot_cred);
 	boot_leave(&boot);
 	return err;
 }
@@ -219,7 +217,7 @@ int shale_new(const struct shale_options *options, struct shale **machine)
 		log_set_sink(&api->machine, opts.log_level ? opts.log_level : LOGLEVEL_INFO, api_log_sink,
 			     api);
 	}
-	err = machine_start(&api->machine, opts.flags);
+	err = machine_start(api, opts.flags);
 	if (err) {
 		machine_exit(&api->machine);
 		goto out_unmap;
@@ -233,26 +231,28 @@ out_unmap:
 
 int shale_free(struct shale *machine)
 {
+	struct api_machine *api;
 	struct boot_task boot;
-	int err;
 
 	if (!machine)
 		return 0;
+	api = container_of(machine, struct api_machine, machine);
 	if (!api_forked(machine)) {
-		err = boot_enter(machine, &boot);
-		if (err)
-			return err;
+		boot_enter(api, &boot);
 		tasks_put_all(machine);
 		floors_exit(machine, ARRAY_SIZE(floors));
+		put_cred(api->boot_cred);
 		boot_leave(&boot);
 		machine_exit(machine);
 	}
-	munmap(container_of(machine, struct api_machine, machine), sizeof(struct api_machine));
+	munmap(api, sizeof(*api));
 	return 0;
 }
 
 int64_t shale_clock(struct shale *machine)
 {
+	if (!machine)
+		return -EINVAL;
 	return api_forked(machine) ? -EOPNOTSUPP : ktime_get(machine);
 }
 

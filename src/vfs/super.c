@@ -333,6 +333,21 @@ unsigned long supers_prune(struct shale *machine, bool dentries, unsigned long n
 	return freed;
 }
 
+struct super_block *super_of_type(struct shale *machine, const struct file_system_type *type)
+{
+	struct vfs_machine *vfs = machine->vfs;
+	struct super_block *sb, *found = NULL;
+
+	spin_lock(&vfs->sb_lock);
+	list_for_each_entry (sb, &vfs->super_blocks, s_list)
+		if (sb->s_type == type) {
+			found = sb;
+			break;
+		}
+	spin_unlock(&vfs->sb_lock);
+	return found;
+}
+
 void supers_init(struct shale *machine)
 {
 	spin_lock_init(&machine->vfs->sb_lock);

@@ -123,6 +123,9 @@ struct super_block {
 // Find or make by a test on the fs_context; see fs_context.h for get_tree_bdev and friends.
 int sget_fc(struct fs_context *fc, int (*test)(struct super_block *, struct fs_context *),
 	    int (*set)(struct super_block *, struct fs_context *), struct super_block **out) __must_check;
+// The first of a type, not referenced: for a type that keeps its one tree mounted itself. NULL: there is
+// none.
+struct super_block *super_of_type(struct shale *machine, const struct file_system_type *type);
 void deactivate_locked_super(struct super_block *sb);
 void deactivate_super(struct super_block *sb);
 void generic_shutdown_super(struct super_block *sb);

@@ -121,29 +121,17 @@ static void bdev_inode_fill(struct inode *inode, struct block_device *bdev)
 	inode_set_opflags(inode);
 }
 
-// The mount of the machine's tree, referenced.
-static int bdev_mount(struct shale *machine, struct vfsmount **out)
-{
-	return kern_mount(machine, &bdev_type, out);
-}
-
 static int bdev_added(struct block_device *bdev)
 {
-	struct shale *machine = bdev_machine(bdev);
-	struct vfsmount *mnt;
 	struct inode *inode;
-	int err = bdev_mount(machine, &mnt);
+	int err = new_inode(super_of_type(bdev_machine(bdev), &bdev_type), &inode);
 
 	if (err)
 		return err;
-	err = new_inode(mnt->mnt_sb, &inode);
-	if (!err) {
-		bdev_inode_fill(inode, bdev);
-		bdev->bd_mapping = &inode->i_data;
-		bdev->bd_inode = inode;
-	}
-	mntput(mnt);
-	return err;
+	bdev_inode_fill(inode, bdev);
+	bdev->bd_mapping = &inode->i_data;
+	bdev->bd_inode = inode;
+	return 0;
 }
 
 // Nobody has it open any more: what is cached goes with the inode.
@@ -179,7 +167,7 @@ static int bdev_fs_init(struct shale *machine)
 
 	if (err)
 		return err;
-	err = bdev_mount(machine, &mnt);
+	err = kern_mount(machine, &bdev_type, &mnt);
 	if (err) {
 		unregister_filesystem(machine, &bdev_type);
 		return err;
@@ -192,15 +180,8 @@ static int bdev_fs_init(struct shale *machine)
 
 static void bdev_fs_exit(struct shale *machine)
 {
-	struct vfsmount *mnt;
-
 	blk_set_upper_ops(machine, NULL);
-	if (!bdev_mount(machine, &mnt)) {
-		struct vfsmount *kept = mnt->mnt_sb->s_fs_info;
-
-		mntput(mnt);
-		mntput(kept);
-	}
+	mntput(super_of_type(machine, &bdev_type)->s_fs_info);
 	unregister_filesystem(machine, &bdev_type);
 }
 

@@ -171,12 +171,6 @@ static void devtmpfs_removed(struct device_listener *listener, struct device *de
 		devtmpfs_submit(d, &req); // the node may be gone, or another's
 }
 
-// The machine has no place for file systems' own state: the super block of the one tree keeps it.
-static struct devtmpfs *devtmpfs_of(const struct vfsmount *mnt)
-{
-	return mnt->mnt_sb->s_fs_info;
-}
-
 static int devtmpfs_start(struct devtmpfs *d)
 {
 	int err = cred_create(d->machine, NULL, &d->daemon.cred);
@@ -226,13 +220,9 @@ static int devtmpfs_init(struct shale *machine)
 
 static void devtmpfs_exit(struct shale *machine)
 {
-	struct vfsmount *mnt;
-	struct devtmpfs *d;
+	// The machine has no place for file systems' own state: the super block of the one tree keeps it.
+	struct devtmpfs *d = super_of_type(machine, &devtmpfs_type)->s_fs_info;
 
-	if (kern_mount(machine, &devtmpfs_type, &mnt))
-		return;
-	d = devtmpfs_of(mnt);
-	mntput(mnt);
 	device_listener_unregister(machine, &d->listener);
 	destroy_workqueue(d->queue);
 	mntput(d->mnt);
