@@ -9,19 +9,6 @@
 
 #include "fs/ext4/ext4_internal.h"
 
-unsigned ext4_rec_len(const struct ext4_dir_entry_2 *de, unsigned block_size)
-{
-	unsigned len = le16_to_cpu(de->rec_len);
-
-	/* 16 bits do not hold 65,536: with such blocks the low two bits are the high ones, and two values
-	 * mean the whole block. */
-	if (block_size < 65536)
-		return len;
-	if (len == 65535 || len == 0)
-		return block_size;
-	return (len & 65532) | (len & 3) << 16;
-}
-
 bool ext4_hash_in_dirent(const struct inode *dir)
 {
 	const u32 both = EXT4_ENCRYPT_FL | EXT4_CASEFOLD_FL;

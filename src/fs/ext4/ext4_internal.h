@@ -247,7 +247,18 @@ bool ext4_is_dx(const struct inode *dir);
  * own. */
 bool ext4_hash_in_dirent(const struct inode *dir);
 struct ext4_hash ext4_dirent_hash(const struct ext4_dir_entry_2 *de);
-unsigned ext4_rec_len(const struct ext4_dir_entry_2 *de, unsigned block_size); /* bytes */
+static inline unsigned ext4_rec_len(const struct ext4_dir_entry_2 *de, unsigned block_size)
+{
+	unsigned len = le16_to_cpu(de->rec_len);
+
+	/* 16 bits do not hold 65,536: with such blocks the low two bits are the high ones, and two values
+	 * mean the whole block. */
+	if (block_size < 65536)
+		return len;
+	if (len == 65535 || len == 0)
+		return block_size;
+	return (len & 65532) | (len & 3) << 16;
+}
 /* NULL when a chain of entries fills the bytes exactly, or what is wrong at *offset. */
 const char *ext4_dirents_verify(const struct inode *dir, const void *data, unsigned bytes, unsigned *offset);
 /* Calls `fn` for each used entry of the verified chain in [offset, end) of data, until it returns false;

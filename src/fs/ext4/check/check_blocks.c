@@ -17,6 +17,16 @@ static u64 first_set(const unsigned long *map, u64 start, u64 end)
 	return word ? start + __ffs(word) : end;
 }
 
+/* Sets [start, end). */
+static void set_run(unsigned long *map, u64 start, u64 end)
+{
+	if (start / BITS_PER_LONG == (end - 1) / BITS_PER_LONG)
+		map[start / BITS_PER_LONG] |= ~0UL >> (BITS_PER_LONG - (end - start))
+							      << start % BITS_PER_LONG;
+	else
+		bitmap_set(map, start, end - start);
+}
+
 bool check_claim(struct check *c, u32 ino, u64 pblk, u64 count, u64 *last_cluster)
 {
 	u64 first = check_cluster(c, pblk), end = check_cluster(c, pblk + count - 1) + 1, at;
@@ -34,7 +44,7 @@ bool check_claim(struct check *c, u32 ino, u64 pblk, u64 count, u64 *last_cluste
 	if (first == end)
 		return good;
 	at = first_set(c->used_clusters, first, end);
-	bitmap_set(c->used_clusters, first, end - first);
+	set_run(c->used_clusters, first, end);
 	if (at >= end || !good)
 		return good;
 	/* Files may share their data there; their sums are not looked at, since others count it, too. */
@@ -113,7 +123,7 @@ int check_take_data(struct check *c, struct check_inode *ci, u64 lblk, u64 pblk,
 		ci->end_written = max(ci->end_written, lblk + count);
 	if (!lblk)
 		ci->first_pblk = pblk;
-	return check_dir_block_add(c, ci, lblk, pblk, count);
+	return ci->dir == ~0u ? 0 : check_dir_block_add(c, ci, lblk, pblk, count);
 }
 
 static int walk_pointers(struct check *c, struct check_inode *ci, const le32 *pointers, u32 count,

@@ -169,7 +169,7 @@ static int check_used_inode(struct check *c, struct check_inode *ci)
 		err = add_dir(c, ci);
 	if (!err)
 		err = check_inode_xattrs(c, ci);
-	if (!err)
+	if (!err && ci->flags & EXT4_ENCRYPT_FL)
 		err = check_policy_add(c, ci);
 	check_inode_flags(c, ci);
 	check_inode_fields(c, ci);
@@ -178,7 +178,7 @@ static int check_used_inode(struct check *c, struct check_inode *ci)
 	if (err)
 		return err;
 	check_inode_sums(c, ci);
-	return check_quota_count(c, ci);
+	return ext4_has_ro_compat(c->sbi, EXT4_FEATURE_RO_COMPAT_QUOTA) ? check_quota_count(c, ci) : 0;
 }
 
 /* sum: what its checksum should be. */

@@ -249,7 +249,8 @@ int check_policy_add(struct check *c, struct check_inode *ci) __must_check;
 /* check_dirs.c: the directory with this inode number, NULL: none such. */
 struct check_dir *check_dir_find(struct check *c, u32 ino);
 
-/* check_quota.c: counts an inode whose blocks have been counted; then compares, by check_files. */
+/* check_quota.c, with the feature quota: counts an inode whose blocks have been counted; then compares, by
+ * check_files. */
 int check_quota_count(struct check *c, const struct check_inode *ci) __must_check;
 int check_quotas(struct check *c) __must_check;
 void check_quotas_free(struct check *c);
@@ -264,9 +265,18 @@ int check_file_read(struct check *c, struct inode *inode, u32 lblk, void *buf, u
 /* check_inodes.c: is it in the part of its table that was used? */
 bool check_inode_is_read(const struct check *c, u32 ino);
 
-/* check_super.c: is it named by the super block for a purpose of its own? Then no name leads to it. */
-bool check_is_special(const struct check *c, u32 ino);
-/* check_orphans.c */
-bool check_is_orphan(const struct check *c, u32 ino);
+/* Is it named by the super block for a purpose of its own? Then no name leads to it. */
+static inline bool check_is_special(const struct check *c, u32 ino)
+{
+	for (unsigned i = 0; i < c->special_count; i++)
+		if (c->special_inodes[i] == ino)
+			return true;
+	return false;
+}
+bool check_find_orphan(const struct check *c, u32 ino); /* check_orphans.c */
+static inline bool check_is_orphan(const struct check *c, u32 ino)
+{
+	return c->orphans.count && check_find_orphan(c, ino);
+}
 
 #endif

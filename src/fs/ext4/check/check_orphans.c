@@ -13,9 +13,9 @@ static int compare(const void *a, const void *b)
 	return x < y ? -1 : x > y;
 }
 
-bool check_is_orphan(const struct check *c, u32 ino)
+bool check_find_orphan(const struct check *c, u32 ino)
 {
-	return c->orphans.count && bsearch(&ino, c->orphans.items, c->orphans.count, sizeof(ino), compare);
+	return bsearch(&ino, c->orphans.items, c->orphans.count, sizeof(ino), compare) != NULL;
 }
 
 /* False: it cannot be one, or is one already. */

@@ -89,8 +89,6 @@ int check_quota_count(struct check *c, const struct check_inode *ci)
 {
 	int err = 0;
 
-	if (!ext4_has_ro_compat(c->sbi, EXT4_FEATURE_RO_COMPAT_QUOTA))
-		return 0;
 	/* The values of attributes count for the inodes that have them. */
 	if (ci->flags & EXT4_EA_INODE_FL)
 		return 0;

@@ -118,14 +118,6 @@ static void check_inode_numbers(struct check *c)
 		check_problem(c, "super-special-inode", 0, 0, "super block: names no orphan file");
 }
 
-bool check_is_special(const struct check *c, u32 ino)
-{
-	for (unsigned i = 0; i < c->special_count; i++)
-		if (c->special_inodes[i] == ino)
-			return true;
-	return false;
-}
-
 /* How names are folded: only UTF-8 of Unicode 12.1 is known. */
 static void check_encoding(struct check *c)
 {
