@@ -439,12 +439,46 @@ struct ext4_fc_tl {
 	le16 fc_len; /* of what follows */
 };
 disk_struct_size(struct ext4_fc_tl, 4);
-#define EXT4_FC_TAG_HEAD 0x0009
+#define EXT4_FC_TAG_ADD_RANGE 0x0001
+#define EXT4_FC_TAG_DEL_RANGE 0x0002
+#define EXT4_FC_TAG_CREAT     0x0003
+#define EXT4_FC_TAG_LINK      0x0004
+#define EXT4_FC_TAG_UNLINK    0x0005
+#define EXT4_FC_TAG_INODE     0x0006 /* its number, and as much of it as is in use */
+#define EXT4_FC_TAG_PAD       0x0007 /* fills a block */
+#define EXT4_FC_TAG_TAIL      0x0008 /* fills the last block of a commit */
+#define EXT4_FC_TAG_HEAD      0x0009
 struct ext4_fc_head {
 	le32 fc_features;
 	le32 fc_tid;
 };
 disk_struct_size(struct ext4_fc_head, 8);
+
+struct ext4_fc_add_range {
+	le32 fc_ino;
+	struct ext4_extent fc_ex;
+};
+disk_struct_size(struct ext4_fc_add_range, 16);
+
+struct ext4_fc_del_range {
+	le32 fc_ino;
+	le32 fc_lblk;
+	le32 fc_len;
+};
+disk_struct_size(struct ext4_fc_del_range, 12);
+
+struct ext4_fc_dentry_info {
+	le32 fc_parent_ino;
+	le32 fc_ino;
+	char fc_dname[];
+};
+disk_struct_size(struct ext4_fc_dentry_info, 8);
+
+struct ext4_fc_tail {
+	le32 fc_tid;
+	le32 fc_crc; /* crc32c of all tags since the last tail, up to here */
+};
+disk_struct_size(struct ext4_fc_tail, 8);
 
 /* Extended attributes. */
 #define EXT4_XATTR_MAGIC 0xEA020000

@@ -71,6 +71,8 @@ struct ext4_sb_info {
 	u64 overhead_clusters, free_clusters, free_inodes; /* for statfs; summed at mount */
 	struct ext4_zone tables, journal_zone;             /* the volume's own blocks */
 	struct pool *inode_pool;
+	u8 *fast_commits; /* blocks of them, until they are replayed; fc_tags tags in there are to be */
+	u32 fc_blocks, fc_tags;
 };
 
 struct ext4_inode_info {
@@ -160,8 +162,16 @@ int ext4_journal_open(struct super_block *sb, char *why, size_t why_size,
 /* Makes sbi->remap and lets sbi->bdev be its device, unless that was done. */
 int ext4_remap_begin(struct super_block *sb) __must_check;
 
+/* fast_commit.c: finds those that carry the number `tid`; then, when groups are known, changes the volume in
+ * the remap as they say. */
+int ext4_fc_scan(struct super_block *sb, struct jbd2_journal *journal, u32 tid, char *why,
+		 size_t why_size) __must_check;
+int ext4_fc_replay(struct super_block *sb) __must_check;
+void ext4_fc_free_scan(struct ext4_sb_info *sbi);
+
 /* orphan.c: counts as free what recovery frees of orphans. -ENOMEM, -EIO. */
 int ext4_orphans_load(struct super_block *sb) __must_check;
+int ext4_inode_in_use(struct super_block *sb, u32 ino) __must_check; /* by the bitmap; or -errno */
 
 /* group.c */
 struct ext4_group {
@@ -190,6 +200,9 @@ void ext4_zones_free(struct super_block *sb);
 u64 ext4_zones_clusters(const struct ext4_sb_info *sbi); /* that hold super blocks, descriptors, tables */
 /* May the inode's data or metadata lie there? Before the zones are closed only the volume's bounds count. */
 bool ext4_file_blocks_valid(const struct inode *inode, u64 pblk, u64 count);
+bool ext4_ino_blocks_valid(const struct ext4_sb_info *sbi, u64 ino, u64 pblk, u64 count);
+/* Sets the bits of the group's own blocks in a bitmap of its clusters. */
+void ext4_zones_mark(const struct ext4_sb_info *sbi, u32 group, void *map);
 
 /* inode.c */
 #define EXT4_IGET_NORMAL  0u
@@ -219,6 +232,8 @@ struct ext4_map {
 int ext4_map_blocks(struct inode *inode, struct ext4_map *map) __must_check;
 int ext4_ext_map(struct inode *inode, struct ext4_map *map) __must_check; /* extents.c */
 int ext4_ext_root_check(struct inode *inode) __must_check;                /* extents.c */
+/* Calls `fn` for each block of the tree outside the inode; an error ends it. extents.c */
+int ext4_ext_tree_walk(struct inode *inode, int (*fn)(void *arg, u64 pblk), void *arg) __must_check;
 int ext4_ind_map(struct inode *inode, struct ext4_map *map) __must_check; /* indirect.c */
 int ext4_ind_root_check(struct inode *inode) __must_check;                /* indirect.c */
 /* The longest file that a block map can hold, in blocks; indirect.c */

@@ -233,3 +233,44 @@ int ext4_ext_map(struct inode *inode, struct ext4_map *map)
 	brelse(bh);
 	return 0;
 }
+
+/* One level of the way down, whose node lies at pblk; `first`, `end`: what it may cover. */
+static int tree_walk(struct inode *inode, u64 pblk, u32 depth, u32 first, u64 end,
+		     int (*fn)(void *arg, u64 pblk), void *arg);
+
+/* Each child once, whose ranges do not overlap, so that the walk is as long as the tree is large. */
+static int children_walk(struct inode *inode, const struct ext4_extent_header *eh, u64 end,
+			 int (*fn)(void *arg, u64 pblk), void *arg)
+{
+	const struct ext4_extent_idx *ix = (const void *)(eh + 1);
+	u32 entries = le16_to_cpu(eh->eh_entries), depth = le16_to_cpu(eh->eh_depth);
+	int err = 0;
+
+	for (u32 i = 0; depth && i < entries && !err; i++)
+		err = tree_walk(inode, idx_leaf(&ix[i]), depth - 1, le32_to_cpu(ix[i].ei_block),
+				i + 1 < entries ? le32_to_cpu(ix[i + 1].ei_block) : end, fn, arg);
+	return err;
+}
+
+static int tree_walk(struct inode *inode, u64 pblk, u32 depth, u32 first, u64 end,
+		     int (*fn)(void *arg, u64 pblk), void *arg)
+{
+	struct buffer_head *bh;
+	int err = bread(EXT4_SB(inode->i_sb)->bdev, pblk, inode->i_sb->s_blocksize, &ext_verifier, inode,
+			ext4_owner(inode), &bh);
+
+	if (err)
+		return err;
+	err = child_check(inode, bh, depth, first, end);
+	if (!err)
+		err = fn(arg, pblk);
+	if (!err)
+		err = children_walk(inode, bh->b_data, end, fn, arg);
+	brelse(bh);
+	return err;
+}
+
+int ext4_ext_tree_walk(struct inode *inode, int (*fn)(void *arg, u64 pblk), void *arg)
+{
+	return children_walk(inode, (const void *)EXT4_I(inode)->i_data, EXT_LAST_LBLK, fn, arg);
+}

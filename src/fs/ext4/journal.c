@@ -132,32 +132,6 @@ static int replay_revoke(void *ctx, u64 block)
 static const struct jbd2_recovery_ops replay_ops = {
 	.begin = replay_begin, .replay = replay_block, .revoke = replay_revoke};
 
-/* Fast commits hold what was synced after the last full one: without them the volume would lack it. */
-static int refuse_fast_commits(struct super_block *sb, struct jbd2_journal *journal, u32 tid, char *why,
-			       size_t why_size)
-{
-	struct ext4_fc_head head;
-	struct ext4_fc_tl tl;
-	u8 *block __free_kfree = NULL;
-	int err;
-
-	if (!jbd2_fc_blocks(journal))
-		return 0;
-	block = kmalloc(sb->s_machine, EXT4_SB(sb)->block_size);
-	err = block ? jbd2_fc_read(journal, 0, block) : -ENOMEM;
-	if (err)
-		return err;
-	memcpy(&tl, block, sizeof(tl));
-	memcpy(&head, block + sizeof(tl), sizeof(head));
-	if (le16_to_cpu(tl.fc_tag) != EXT4_FC_TAG_HEAD || le16_to_cpu(tl.fc_len) != sizeof(head) ||
-	    le32_to_cpu(head.fc_tid) != tid)
-		return 0;
-	snprintf(why, why_size,
-		 "the journal holds fast commits, which are not supported; mount option noload reads without "
-		 "the journal");
-	return -EOPNOTSUPP;
-}
-
 static int journal_replay(struct super_block *sb, struct jbd2_journal *journal, char *why, size_t why_size)
 {
 	struct ext4_sb_info *sbi = EXT4_SB(sb);
@@ -168,7 +142,7 @@ static int journal_replay(struct super_block *sb, struct jbd2_journal *journal, 
 	if (!err)
 		err = jbd2_recover(journal, &replay_ops, sbi->remap, &found, why, why_size);
 	if (!err && jbd2_needs_recovery(journal))
-		err = refuse_fast_commits(sb, journal, found.end_tid, why, why_size);
+		err = ext4_fc_scan(sb, journal, found.end_tid, why, why_size);
 	if (err)
 		return err;
 	blocks = blk_remap_count(sbi->remap, &copies);

@@ -21,8 +21,7 @@ struct orphans {
 	u64 deleted;
 };
 
-/* Is the inode in use? -errno: cannot be told. */
-static int inode_in_use(struct super_block *sb, u32 ino)
+int ext4_inode_in_use(struct super_block *sb, u32 ino)
 {
 	const struct ext4_sb_info *sbi = EXT4_SB(sb);
 	u32 bit = (ino - 1) % sbi->inodes_per_group;
@@ -90,7 +89,7 @@ static int orphan_take(struct orphans *o, u32 ino, u32 *next)
 	if (ino < sbi->first_ino || ino > le32_to_cpu(sbi->es.s_inodes_count) ||
 	    __test_and_set_bit(ino - 1, o->seen))
 		return -EFSCORRUPTED;
-	err = inode_in_use(o->sb, ino);
+	err = ext4_inode_in_use(o->sb, ino);
 	if (err <= 0)
 		return err ? err : -EFSCORRUPTED;
 	err = ext4_iget(o->sb, ino, EXT4_IGET_ORPHAN, &inode);

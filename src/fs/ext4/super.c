@@ -78,6 +78,7 @@ static void ext4_put_super(struct super_block *sb)
 	pool_destroy(sbi->inode_pool);
 	blk_remap_destroy(sbi->remap);
 	ext4_zones_free(sb);
+	ext4_fc_free_scan(sbi);
 	kfree(sbi);
 	sb->s_fs_info = NULL;
 }
@@ -273,6 +274,27 @@ static void destroy_sbi(struct super_block *sb)
 	ext4_put_super(sb);
 }
 
+/* The groups, and what fast commits change in them. */
+static int load_groups(struct super_block *sb, struct fs_context *fc)
+{
+	int err = ext4_groups_check(sb);
+
+	if (err) {
+		errorfc(fc, "%s: group descriptors are damaged or cannot be read", sb->s_id);
+		return err;
+	}
+	err = reserve_own(sb);
+	if (err) {
+		errorfc(fc, "%s: the journal's inode cannot be read", sb->s_id);
+		return err;
+	}
+	err = ext4_fc_replay(sb);
+	if (err)
+		errorfc(fc, "%s: fast commits cannot be replayed; mount option noload reads without them",
+			sb->s_id);
+	return err;
+}
+
 static int ext4_fill_super(struct super_block *sb, struct fs_context *fc)
 {
 	int err = create_sbi(sb, fc);
@@ -280,16 +302,8 @@ static int ext4_fill_super(struct super_block *sb, struct fs_context *fc)
 	if (err)
 		return err;
 	err = load_volume(sb, fc);
-	if (!err) {
-		err = ext4_groups_check(sb);
-		if (err)
-			errorfc(fc, "%s: group descriptors are damaged or cannot be read", sb->s_id);
-	}
-	if (!err) {
-		err = reserve_own(sb);
-		if (err)
-			errorfc(fc, "%s: the journal's inode cannot be read", sb->s_id);
-	}
+	if (!err)
+		err = load_groups(sb, fc);
 	if (!err) {
 		err = ext4_orphans_load(sb);
 		if (err)
@@ -311,6 +325,9 @@ static int check_fill_super(struct super_block *sb, struct fs_context *fc)
 	if (err)
 		return err;
 	err = load_volume(sb, fc);
+	/* Without fast commits damaged groups are the check's to tell of. */
+	if (!err && EXT4_SB(sb)->fc_tags)
+		err = load_groups(sb, fc);
 	err = ext4_check_volume(sb, fc->check, err, fc->error);
 	destroy_sbi(sb);
 	return err ? err : -ECANCELED;

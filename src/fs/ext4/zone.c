@@ -8,6 +8,7 @@
  * The array counts towards the machine's limit.
  */
 #include "base/alloc.h"
+#include "base/bitmap.h"
 #include "fs/ext4/ext4_internal.h"
 
 #define LOOK_BACK 8 /* runs at the end of the array that a new one may continue */
@@ -189,12 +190,36 @@ u64 ext4_zones_clusters(const struct ext4_sb_info *sbi)
 	return clusters;
 }
 
-bool ext4_file_blocks_valid(const struct inode *inode, u64 pblk, u64 count)
+bool ext4_ino_blocks_valid(const struct ext4_sb_info *sbi, u64 ino, u64 pblk, u64 count)
 {
-	const struct ext4_sb_info *sbi = EXT4_SB(inode->i_sb);
-
 	if (!ext4_pblk_range_valid(sbi, pblk, count) || zone_find(&sbi->tables, pblk, pblk + count))
 		return false;
-	return inode->i_ino == le32_to_cpu(sbi->es.s_journal_inum) ||
+	return ino == le32_to_cpu(sbi->es.s_journal_inum) ||
 	       !zone_find(&sbi->journal_zone, pblk, pblk + count);
+}
+
+bool ext4_file_blocks_valid(const struct inode *inode, u64 pblk, u64 count)
+{
+	return ext4_ino_blocks_valid(EXT4_SB(inode->i_sb), inode->i_ino, pblk, count);
+}
+
+static void zone_mark(const struct ext4_sb_info *sbi, const struct ext4_zone *zone, u64 first, u64 last,
+		      void *map)
+{
+	for (u32 i = 0; i < zone->count; i++) {
+		u64 start = max(zone->runs[i].start, first), end = min(zone->runs[i].end, last + 1);
+
+		if (start < end)
+			bitmap_set_le(map, (start - first) >> sbi->cluster_bits,
+				      ((end - 1 - first) >> sbi->cluster_bits) -
+					      ((start - first) >> sbi->cluster_bits) + 1);
+	}
+}
+
+void ext4_zones_mark(const struct ext4_sb_info *sbi, u32 group, void *map)
+{
+	u64 first = ext4_group_first_block(sbi, group), last = ext4_group_last_block(sbi, group);
+
+	zone_mark(sbi, &sbi->tables, first, last, map);
+	zone_mark(sbi, &sbi->journal_zone, first, last, map);
 }
