@@ -162,6 +162,6 @@ void crc32c_lanes(u32 crc[CRC_LANES], const void *const p[CRC_LANES], size_t len
 {
 	size_t at = lanes_begin(crc, p, len);
 
-	for (unsigned i = 0; i < CRC_LANES; i++)
+	for (unsigned i = 0; i < CRC_LANES && at < len; i++)
 		crc[i] = crc32c(crc[i], (const u8 *)p[i] + at, len - at);
 }

@@ -300,6 +300,7 @@ struct ext4_inode {
 };
 disk_struct_size(struct ext4_inode, 160);
 disk_field_offset(struct ext4_inode, i_checksum_lo, 0x7C);
+disk_field_offset(struct ext4_inode, i_checksum_hi, 0x82);
 disk_field_offset(struct ext4_inode, i_extra_isize, 0x80);
 disk_field_offset(struct ext4_inode, i_projid, 0x9C);
 

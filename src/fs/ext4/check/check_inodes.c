@@ -225,46 +225,50 @@ struct sums {
 	u32 sums[CRC_LANES]; /* what their checksums should be */
 };
 
-/*
- * Checksums of a few inodes together: of their bytes, with zeroes for the checksum itself, which is put back,
- * last first: the last ones may be the same inode. They lie in memory of the pass.
- */
-static void sum_inodes(const struct check *c, u32 ino, u8 *const bytes[CRC_LANES], struct sums *s)
+/* What is added to the checksums of a few inodes: `bytes` from each of these places on. */
+static void add_bytes(u32 sums[CRC_LANES], const u8 *const from[CRC_LANES], size_t offset, size_t bytes)
 {
-	const size_t lo = offsetof(struct ext4_inode, i_checksum_lo),
-		     hi = offsetof(struct ext4_inode, i_checksum_hi),
-		     generation = offsetof(struct ext4_inode, i_generation),
-		     extra = offsetof(struct ext4_inode, i_extra_isize);
+	const void *const p[CRC_LANES] = {from[0] + offset, from[1] + offset, from[2] + offset};
+
+	crc32c_lanes(sums, p, bytes);
+}
+
+/*
+ * Checksums of a few inodes together: of their bytes, with zeroes for the checksum itself. Its halves lie in
+ * the last word of the old inode and in the first behind that, and these words are copied.
+ */
+static void sum_inodes(const struct check *c, u32 ino, const u8 *const bytes[CRC_LANES], struct sums *s)
+{
+	const size_t lo = EXT4_GOOD_OLD_INODE_SIZE - sizeof(le64), hi = EXT4_GOOD_OLD_INODE_SIZE,
+		     size = c->sbi->inode_size, rest = hi + sizeof(le64);
+	le64 words[CRC_LANES][2];
+	const u8 *w[CRC_LANES], *o[CRC_LANES];
 	le32 owners[CRC_LANES][2]; /* number and generation */
-	const void *p[CRC_LANES], *owner[CRC_LANES];
-	u16 was_lo[CRC_LANES], was_hi[CRC_LANES];
 	bool has_hi[CRC_LANES];
 
 	for (unsigned i = 0; i < CRC_LANES; i++) {
-		p[i] = bytes[i];
-		owner[i] = owners[i];
+		u64 word = size > hi ? get_unaligned_le64(bytes[i] + hi) : 0;
+
+		has_hi[i] = (word & 0xffff) >= 4; /* i_extra_isize */
+		words[i][0] = cpu_to_le64(get_unaligned_le64(bytes[i] + lo) & ~(0xffffull << 32));
+		words[i][1] = cpu_to_le64(has_hi[i] ? word & ~(0xffffull << 16) : word);
+		w[i] = (const u8 *)words[i];
 		owners[i][0] = cpu_to_le32(ino + i);
-		memcpy(&owners[i][1], bytes[i] + generation, sizeof(le32));
+		owners[i][1] =
+			cpu_to_le32(get_unaligned_le32(bytes[i] + offsetof(struct ext4_inode, i_generation)));
+		o[i] = (const u8 *)owners[i];
 		s->seeds[i] = c->sbi->csum_seed;
-		was_lo[i] = get_unaligned_le16(bytes[i] + lo);
-		put_unaligned_le16(0, bytes[i] + lo);
-		has_hi[i] = c->sbi->inode_size > EXT4_GOOD_OLD_INODE_SIZE &&
-			    get_unaligned_le16(bytes[i] + extra) >= 4;
-		if (has_hi[i]) {
-			was_hi[i] = get_unaligned_le16(bytes[i] + hi);
-			put_unaligned_le16(0, bytes[i] + hi);
-		}
 	}
-	crc32c_lanes(s->seeds, owner, sizeof(owners[0]));
-	memcpy(s->sums, s->seeds, sizeof(s->sums));
-	crc32c_lanes(s->sums, p, c->sbi->inode_size);
-	for (unsigned i = CRC_LANES; i--;) {
-		put_unaligned_le16(was_lo[i], bytes[i] + lo);
-		if (has_hi[i])
-			put_unaligned_le16(was_hi[i], bytes[i] + hi);
-		else
+	add_bytes(s->seeds, o, 0, sizeof(owners[0]));
+	for (unsigned i = 0; i < CRC_LANES; i++)
+		s->sums[i] = s->seeds[i];
+	add_bytes(s->sums, bytes, 0, lo);
+	add_bytes(s->sums, w, 0, size > hi ? sizeof(words[0]) : sizeof(words[0][0]));
+	if (size > rest)
+		add_bytes(s->sums, bytes, rest, size - rest);
+	for (unsigned i = 0; i < CRC_LANES; i++)
+		if (!has_hi[i])
 			s->sums[i] &= 0xffff;
-	}
 }
 
 /* `count` inodes that lie one behind the other from the start of buf on. */
@@ -275,7 +279,7 @@ static int check_run(struct check *c, u32 ino, u32 count, u8 *buf)
 
 	/* No inode lies over the end of a block, and blocks are full of them. */
 	for (u32 i = 0; i < count && !err && !c->stop; i += CRC_LANES) {
-		u8 *bytes[CRC_LANES];
+		const u8 *bytes[CRC_LANES];
 		struct sums sums = {0};
 
 		for (unsigned k = 0; k < CRC_LANES; k++)
