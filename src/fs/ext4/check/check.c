@@ -124,6 +124,7 @@ static int super_refused(struct check *c, int err, const char *why)
 static int prepare(struct check *c)
 {
 	xa_init(&c->xattr_index, c->machine);
+	xa_init(&c->ea_index, c->machine);
 	c->inodes_count = le32_to_cpu(c->sbi->es.s_inodes_count);
 	c->run_blocks = max(RUN_BYTES >> c->sbi->block_bits, 1u);
 	c->clusters_count = check_cluster(c, c->sbi->blocks_count - 1) + 1;
@@ -154,6 +155,7 @@ static void release(struct check *c)
 	kfree(c->dir_blocks.items);
 	kfree(c->xattr_blocks.items);
 	xa_destroy(&c->xattr_index);
+	xa_destroy(&c->ea_index);
 	kfree(c->ea_values.items);
 	kfree(c->value_map);
 	kfree(c->policies.items);

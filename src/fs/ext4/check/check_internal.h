@@ -13,8 +13,8 @@
  * caller had enough); what is wrong with the volume is told with check_problem() and is no error.
  *
  * Memory: 1 bit a cluster, 1 bit a block, 5 bytes and 1 bit an inode, 16 bytes a directory block, 40 a
- * directory, 64 a group, about 70 an attribute block, 32 an encrypted inode, 24 an attribute whose value lies
- * in an inode.
+ * directory, 64 a group, about 70 an attribute block, 32 an encrypted inode, and about 50
+ * an inode that holds the value of an attribute.
  */
 #ifndef SHALE_FS_EXT4_CHECK_INTERNAL_H
 #define SHALE_FS_EXT4_CHECK_INTERNAL_H
@@ -88,7 +88,8 @@ struct check {
 	struct check_array dir_blocks; /* of struct check_dir_block */
 	struct check_array xattr_blocks;
 	struct xarray xattr_index;    /* pblk: its place in xattr_blocks */
-	struct check_array ea_values; /* inodes that hold values, one for each entry that names one */
+	struct check_array ea_values; /* inodes that entries say hold their values */
+	struct xarray ea_index;       /* their numbers: the place in ea_values */
 	unsigned long *value_map;     /* check_xattr_list(): a bit for each byte of a block */
 	struct check_array policies;  /* of struct check_policy: of encrypted inodes */
 	struct check_array orphans;   /* u32, sorted: inodes that wait for being deleted or truncated */

@@ -3,83 +3,91 @@
  * Values of attributes that lie in inodes of their own. Such an inode says so by a flag, keeps the checksum
  * of the value in the place of its time of access (the entry's hash covers it), and the number of entries
  * that name it in those of change and version; that is compared when all inodes have been seen. Lustre's
- * name the one owner instead, and are not charged to him.
+ * name the one owner instead, and are not charged to him. Each inode is read once, however many entries name
+ * it.
  */
 #include "fs/ext4/check/check_internal.h"
 
 struct ea_value {
 	u32 ino;
-	bool counts;    /* its references; Lustre's have a time there, the same as that of access */
-	u64 references; /* that the inode says it has */
+	bool valid, lustre;
+	le32 sum;              /* of the value */
+	u32 time, owner;       /* of change and modification */
+	u32 generation, found; /* found: entries that name it */
+	u64 references;        /* that it says it has */
 };
 
-static bool names_owner(const struct ext4_inode *ea, const struct check_inode *ci)
+static void fill(struct ea_value *v, const struct ext4_inode *in)
 {
-	return le32_to_cpu(ea->i_mtime) == ci->ino &&
-	       le32_to_cpu(ea->i_generation) == le32_to_cpu(ci->raw->i_generation);
+	v->valid = le32_to_cpu(in->i_flags) & EXT4_EA_INODE_FL;
+	v->sum = in->i_atime;
+	v->time = le32_to_cpu(in->i_ctime);
+	v->owner = le32_to_cpu(in->i_mtime);
+	v->generation = le32_to_cpu(in->i_generation);
+	v->references = (u64)v->time << 32 | le32_to_cpu(in->i_version_lo);
 }
 
-static int take_value(struct check *c, struct check_xattrs *list, const struct ext4_xattr_entry *e,
-		      const struct ext4_inode *ea)
+static int read_value(struct check *c, u32 ino)
 {
-	struct ea_value value = {.ino = le32_to_cpu(e->e_value_inum),
-				 .counts = true,
-				 .references =
-					 (u64)le32_to_cpu(ea->i_ctime) << 32 | le32_to_cpu(ea->i_version_lo)};
-	u32 cluster = c->sbi->block_size << c->sbi->cluster_bits;
+	struct ea_value v = {.ino = ino};
+	const u8 *raw;
+	int err = check_inode_read(c, ino, &raw);
 
-	if (ext4_xattr_hash_valid(e, &ea->i_atime, 1))
-		list->ea_clusters += DIV_ROUND_UP((u64)le32_to_cpu(e->e_value_size), cluster);
-	else if (names_owner(ea, list->ci))
-		value.counts = le32_to_cpu(ea->i_atime) != le32_to_cpu(ea->i_ctime);
-	else
-		check_problem(c, "xattr-hash", list->ci->ino, list->pblk,
-			      "attribute's hash does not fit its name and the value in inode %u", value.ino);
-	return check_array_add(c, &c->ea_values, &value, sizeof(value));
+	if (err && err != -EFSCORRUPTED)
+		return err;
+	if (!err)
+		fill(&v, (const void *)raw);
+	err = xa_err(xa_store(&c->ea_index, ino, xa_mk_value(c->ea_values.count)));
+	return err ? err : check_array_add(c, &c->ea_values, &v, sizeof(v));
+}
+
+/* Valid until the next one is read. */
+static int find_value(struct check *c, u32 ino, struct ea_value **out)
+{
+	int err = xa_load(&c->ea_index, ino) ? 0 : read_value(c, ino);
+
+	if (!err)
+		*out = (struct ea_value *)c->ea_values.items + xa_to_value(xa_load(&c->ea_index, ino));
+	return err;
 }
 
 int check_xattr_inode(struct check *c, struct check_xattrs *list, const struct ext4_xattr_entry *e)
 {
+	const struct check_inode *ci = list->ci;
+	u32 cluster = c->sbi->block_size << c->sbi->cluster_bits;
 	u32 ino = le32_to_cpu(e->e_value_inum);
-	const struct ext4_inode *ea = NULL;
-	const u8 *raw;
-	int err = -EFSCORRUPTED;
+	struct ea_value *v = NULL;
+	int err = check_ino_valid(c, ino) ? find_value(c, ino, &v) : 0;
 
-	if (check_ino_valid(c, ino))
-		err = check_inode_read(c, ino, &raw);
-	if (err && err != -EFSCORRUPTED)
+	if (err)
 		return err;
-	if (!err)
-		ea = (const void *)raw;
-	if (ea && le32_to_cpu(ea->i_flags) & EXT4_EA_INODE_FL)
-		return take_value(c, list, e, ea);
-	check_problem(c, "xattr-inode", list->ci->ino, list->pblk,
-		      "attribute's value is in inode %u, which holds none", ino);
+	if (!v || !v->valid) {
+		check_problem(c, "xattr-inode", ci->ino, list->pblk,
+			      "attribute's value is in inode %u, which holds none", ino);
+		return 0;
+	}
+	v->found++;
+	if (ext4_xattr_hash_valid(e, &v->sum, 1))
+		list->ea_clusters += DIV_ROUND_UP((u64)le32_to_cpu(e->e_value_size), cluster);
+	else if (v->owner == ci->ino && v->generation == le32_to_cpu(ci->raw->i_generation))
+		v->lustre = v->time == le32_to_cpu(v->sum); /* both are times */
+	else
+		check_problem(c, "xattr-hash", ci->ino, list->pblk,
+			      "attribute's hash does not fit its name and the value in inode %u", ino);
 	return 0;
-}
-
-static int compare(const void *a, const void *b)
-{
-	u32 x = ((const struct ea_value *)a)->ino, y = ((const struct ea_value *)b)->ino;
-
-	return x < y ? -1 : x > y;
 }
 
 void check_xattr_inodes_end(struct check *c)
 {
-	struct ea_value *v = c->ea_values.items;
-	size_t count = c->ea_values.count;
+	const struct ea_value *v = c->ea_values.items;
 
-	if (!count)
-		return;
-	qsort(v, count, sizeof(*v), compare);
-	for (size_t i = 0, n; i < count; i += n) {
-		for (n = 1; i + n < count && v[i + n].ino == v[i].ino;)
-			n++;
-		if (v[i].counts && v[i].references != n)
+	for (size_t i = 0; i < c->ea_values.count; i++) {
+		if (!v[i].valid)
+			continue;
+		if (!v[i].lustre && v[i].references != v[i].found)
 			check_problem(c, "xattr-references", v[i].ino, 0,
-				      "attribute's value: %llu references, counted %zu",
-				      (unsigned long long)v[i].references, n);
+				      "attribute's value: %llu references, counted %u",
+				      (unsigned long long)v[i].references, v[i].found);
 		c->links_found[v[i].ino - 1] = 1; /* in place of a name */
 	}
 }
