@@ -81,7 +81,7 @@ static void check_node_checksum(struct extent_walk *w, const struct extent_node 
 
 	if (!w->c->sbi->has_csum || !node->pblk)
 		return;
-	crc = ext4_chksum(w->ci->csum_seed, node->eh, at);
+	crc = ext4_chksum(check_csum_seed(w->c, w->ci), node->eh, at);
 	if (crc != le32_to_cpu(tail->et_checksum))
 		check_problem(w->c, "extent-checksum", w->ci->ino, node->pblk,
 			      "extent tree: checksum is %#010x, computed %#010x",

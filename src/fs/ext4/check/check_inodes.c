@@ -44,7 +44,7 @@ static bool is_idle(const struct check *c, u32 ino)
 	return ino == EXT4_BAD_INO;
 }
 
-static void take_raw(struct check *c, struct check_inode *ci, u32 ino, const u8 *bytes, u32 csum_seed)
+static void take_raw(struct check *c, struct check_inode *ci, u32 ino, const u8 *bytes)
 {
 	const struct ext4_sb_info *sbi = c->sbi;
 
@@ -53,8 +53,7 @@ static void take_raw(struct check *c, struct check_inode *ci, u32 ino, const u8 
 				   .dir = ~0u,
 				   .last_cluster = ~0ull,
 				   .last_file_cluster = ~0ull,
-				   .inline_bytes = -1,
-				   .csum_seed = csum_seed};
+				   .inline_bytes = -1};
 	ci->raw = (const void *)bytes;
 	if (sbi->inode_size < sizeof(*ci->raw)) {
 		memcpy(&c->small_inode, bytes, sbi->inode_size);
@@ -122,7 +121,7 @@ static int add_dir(struct check *c, struct check_inode *ci)
 {
 	struct check_dir dir = {.ino = ci->ino,
 				.flags = ci->flags,
-				.csum_seed = ci->csum_seed,
+				.csum_seed = check_csum_seed(c, ci),
 				.first_block = (u32)c->dir_blocks.count,
 				.size = ci->size};
 
@@ -182,11 +181,11 @@ static int check_used_inode(struct check *c, struct check_inode *ci)
 }
 
 /* sum: what its checksum should be. */
-static int check_inode(struct check *c, u32 ino, const u8 *bytes, u32 csum_seed, u32 sum)
+static int check_inode(struct check *c, u32 ino, const u8 *bytes, u32 sum)
 {
 	struct check_inode ci;
 
-	take_raw(c, &ci, ino, bytes, csum_seed);
+	take_raw(c, &ci, ino, bytes);
 	if (c->sbi->has_csum)
 		check_checksum(c, &ci, sum);
 	if (ci.reserved)
@@ -219,12 +218,6 @@ bool check_inode_is_read(const struct check *c, u32 ino)
 	return (ino - 1) % c->sbi->inodes_per_group < inodes_used(c, (ino - 1) / c->sbi->inodes_per_group);
 }
 
-/* Of a few inodes, one behind the other; without metadata_csum all 0. */
-struct sums {
-	u32 seeds[CRC_LANES];
-	u32 sums[CRC_LANES]; /* what their checksums should be */
-};
-
 /* What is added to the checksums of a few inodes: `bytes` from each of these places on. */
 static void add_bytes(u32 sums[CRC_LANES], const u8 *const from[CRC_LANES], size_t offset, size_t bytes)
 {
@@ -237,13 +230,13 @@ static void add_bytes(u32 sums[CRC_LANES], const u8 *const from[CRC_LANES], size
  * Checksums of a few inodes together: of their bytes, with zeroes for the checksum itself. Its halves lie in
  * the last word of the old inode and in the first behind that, and these words are copied.
  */
-static void sum_inodes(const struct check *c, u32 ino, const u8 *const bytes[CRC_LANES], struct sums *s)
+static void sum_inodes(const struct check *c, u32 ino, const u8 *const bytes[CRC_LANES], u32 sums[CRC_LANES])
 {
 	const size_t lo = EXT4_GOOD_OLD_INODE_SIZE - sizeof(le64), hi = EXT4_GOOD_OLD_INODE_SIZE,
 		     size = c->sbi->inode_size, rest = hi + sizeof(le64);
 	le64 words[CRC_LANES][2];
 	const u8 *w[CRC_LANES], *o[CRC_LANES];
-	le32 owners[CRC_LANES][2]; /* number and generation */
+	le64 owners[CRC_LANES]; /* number, and generation above it: in one piece, as it is read again */
 	bool has_hi[CRC_LANES];
 
 	for (unsigned i = 0; i < CRC_LANES; i++) {
@@ -253,22 +246,20 @@ static void sum_inodes(const struct check *c, u32 ino, const u8 *const bytes[CRC
 		words[i][0] = cpu_to_le64(get_unaligned_le64(bytes[i] + lo) & ~(0xffffull << 32));
 		words[i][1] = cpu_to_le64(has_hi[i] ? word & ~(0xffffull << 16) : word);
 		w[i] = (const u8 *)words[i];
-		owners[i][0] = cpu_to_le32(ino + i);
-		owners[i][1] =
-			cpu_to_le32(get_unaligned_le32(bytes[i] + offsetof(struct ext4_inode, i_generation)));
-		o[i] = (const u8 *)owners[i];
-		s->seeds[i] = c->sbi->csum_seed;
+		owners[i] = cpu_to_le64(
+			(u64)get_unaligned_le32(bytes[i] + offsetof(struct ext4_inode, i_generation)) << 32 |
+			(ino + i));
+		o[i] = (const u8 *)&owners[i];
+		sums[i] = c->sbi->csum_seed;
 	}
-	add_bytes(s->seeds, o, 0, sizeof(owners[0]));
-	for (unsigned i = 0; i < CRC_LANES; i++)
-		s->sums[i] = s->seeds[i];
-	add_bytes(s->sums, bytes, 0, lo);
-	add_bytes(s->sums, w, 0, size > hi ? sizeof(words[0]) : sizeof(words[0][0]));
+	add_bytes(sums, o, 0, sizeof(owners[0]));
+	add_bytes(sums, bytes, 0, lo);
+	add_bytes(sums, w, 0, size > hi ? sizeof(words[0]) : sizeof(words[0][0]));
 	if (size > rest)
-		add_bytes(s->sums, bytes, rest, size - rest);
+		add_bytes(sums, bytes, rest, size - rest);
 	for (unsigned i = 0; i < CRC_LANES; i++)
 		if (!has_hi[i])
-			s->sums[i] &= 0xffff;
+			sums[i] &= 0xffff;
 }
 
 /* `count` inodes that lie one behind the other from the start of buf on. */
@@ -280,14 +271,14 @@ static int check_run(struct check *c, u32 ino, u32 count, u8 *buf)
 	/* No inode lies over the end of a block, and blocks are full of them. */
 	for (u32 i = 0; i < count && !err && !c->stop; i += CRC_LANES) {
 		const u8 *bytes[CRC_LANES];
-		struct sums sums = {0};
+		u32 sums[CRC_LANES] = {0};
 
 		for (unsigned k = 0; k < CRC_LANES; k++)
 			bytes[k] = buf + (size_t)min(i + k, count - 1) * sbi->inode_size;
 		if (sbi->has_csum)
-			sum_inodes(c, ino + i, bytes, &sums);
+			sum_inodes(c, ino + i, bytes, sums);
 		for (unsigned k = 0; k < CRC_LANES && i + k < count && !err && !c->stop; k++)
-			err = check_inode(c, ino + i + k, bytes[k], sums.seeds[k], sums.sums[k]);
+			err = check_inode(c, ino + i + k, bytes[k], sums[k]);
 	}
 	return err;
 }

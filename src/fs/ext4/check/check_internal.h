@@ -172,7 +172,7 @@ struct check_inode {
 	const u8 *bytes;              /* inode_size of them */
 	const struct ext4_inode *raw; /* zeroes behind inode_size */
 	u32 extra_isize;              /* verified; 0 in small inodes */
-	u32 flags, csum_seed;
+	u32 flags;
 	u16 mode;
 	bool reserved; /* a number below the first ordinary one, but not the root */
 	bool named;    /* names lead to it: neither reserved nor a quota, orphan or attribute's file */
@@ -190,6 +190,11 @@ struct check_inode {
 	u64 first_pblk;  /* of lblk 0, 0: none */
 	u32 dir;         /* index in c->dirs, ~0: no directory */
 };
+/* What the checksums of its blocks begin with. */
+static inline u32 check_csum_seed(const struct check *c, const struct check_inode *ci)
+{
+	return ext4_inode_csum_seed(c->sbi, ci->ino, le32_to_cpu(ci->raw->i_generation));
+}
 
 /* Passes, in their order; what each checks stands at the head of its file. */
 int check_super(struct check *c) __must_check;
