@@ -103,13 +103,14 @@ static int linear_readdir(struct file *file, struct dir_context *ctx)
 	return 0;
 }
 
-/* One of the dots that an inline directory does not store: at `at`, the next thing at `next`. */
+/* One of the dots that an inline directory does not store: at `at`, the next thing at `next`. What they are
+ * is known also where entries have no types. */
 static void tell_dot(struct tell *t, const char *name, u64 ino, loff_t at, loff_t next)
 {
 	if (t->full || t->ctx->pos > at)
 		return;
 	t->ctx->pos = at;
-	t->full = !dir_emit(t->ctx, name, (int)at ? 2 : 1, ino, ext4_dirent_type(t->sbi, EXT4_FT_DIR));
+	t->full = !dir_emit(t->ctx, name, (int)at ? 2 : 1, ino, DT_DIR);
 	if (!t->full)
 		t->ctx->pos = next;
 }
