@@ -107,7 +107,7 @@ static void check_root(struct check_dir_state *s, u64 pblk, const u8 *data)
 	const struct ext4_dir_entry_2 *dotdot = (const void *)(data + EXT4_DIR_REC_LEN(1));
 	const struct dx_root_info *info = (const void *)(data + DX_ROOT_INFO_OFFSET);
 	u32 size = s->c->sbi->block_size;
-	u8 most = ext4_has_incompat(s->c->sbi, EXT4_FEATURE_INCOMPAT_LARGEDIR) ? 3 : 2;
+	u8 most = ext4_has_incompat(s->c->sbi, EXT4_FEATURE_INCOMPAT_LARGEDIR) ? 2 : 1;
 
 	s->dx[0].kind = CHECK_DX_ROOT;
 	if (ext4_rec_len((const void *)data, size) != EXT4_DIR_REC_LEN(1) ||
