@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * usage: compare_tree IMAGE [SHALE-IMAGE]
+ * usage: compare_tree IMAGE [SHALE-IMAGE [names]]
  *
- * With two images the kernel reads the first and shale the second.
+ * With two images the kernel reads the first and shale the second. `names`: of directories only what names
+ * they hold, not how or since when; nor how many blocks there are to hold them.
  *
  * X4, E1-E5, E8, P1, P5, V9: walks the whole volume on the kernel's mount and on shale and compares all that
  * can be read of it: directory entries in their order with their positions, statx, symlinks, attributes,
@@ -24,6 +25,7 @@
 #define CHUNK (1 << 20)
 
 static char *data[2];
+static bool names_only;
 
 static int open_both(const char *path, uint64_t flags, long fd[2])
 {
@@ -68,12 +70,18 @@ static bool compare_statx(const char *path, int flags, struct statx *out)
 	FIELD(stx_gid);
 	FIELD(stx_mode);
 	FIELD(stx_ino);
-	FIELD(stx_size);
-	FIELD(stx_blocks);
+	if (!names_only || !S_ISDIR(stx[0].stx_mode)) {
+		FIELD(stx_size);
+		FIELD(stx_blocks);
+	}
 	FIELD(stx_rdev_major);
 	FIELD(stx_rdev_minor);
 #undef FIELD
 	compare_time("atime", path, &stx[0].stx_atime, &stx[1].stx_atime);
+	if (names_only && S_ISDIR(stx[0].stx_mode)) {
+		*out = stx[0];
+		return true;
+	}
 	compare_time("mtime", path, &stx[0].stx_mtime, &stx[1].stx_mtime);
 	compare_time("ctime", path, &stx[0].stx_ctime, &stx[1].stx_ctime);
 	compare_time("btime", path, &stx[0].stx_btime, &stx[1].stx_btime);
@@ -89,6 +97,8 @@ static void compare_stat(const char *path)
 	memset(st, 0, sizeof(st));
 	EACH r[s] = sides[s]->fstatat(AT_FDCWD, path, &st[s], AT_SYMLINK_NOFOLLOW);
 	if (!same("fstatat", path, r[0], r[1]) || r[0])
+		return;
+	if (names_only && S_ISDIR(st[0].st_mode))
 		return;
 	EACH st[s].st_dev = 0;
 	if (memcmp(&st[0], &st[1], sizeof(st[0])))
@@ -317,6 +327,74 @@ static void compare_direct(const char *path)
 
 static void compare_path(const char *path);
 
+struct found {
+	uint64_t ino;
+	unsigned char type;
+	char name[256];
+};
+
+static int by_name(const void *a, const void *b)
+{
+	return strcmp(((const struct found *)a)->name, ((const struct found *)b)->name);
+}
+
+/* All names of a directory on one side, in order; the caller frees them. */
+static long sorted_names(int s, int fd, struct found **out)
+{
+	long n = 0, room = 0, got;
+
+	*out = NULL;
+	while ((got = sides[s]->getdents(fd, data[s], 32768)) > 0) {
+		for (long at = 0; at < got; at += ((struct dirent64 *)(data[s] + at))->d_reclen) {
+			const struct dirent64 *de = (void *)(data[s] + at);
+
+			if (n == room) {
+				room = room ? room * 2 : 64;
+				*out = realloc(*out, (size_t)room * sizeof(**out));
+				if (!*out)
+					abort();
+			}
+			(*out)[n].ino = de->d_ino;
+			(*out)[n].type = de->d_type;
+			snprintf((*out)[n++].name, sizeof((*out)->name), "%s", de->d_name);
+		}
+	}
+	if (got < 0)
+		differ("listing: %ld", got);
+	if (n)
+		qsort(*out, (size_t)n, sizeof(**out), by_name);
+	return n;
+}
+
+/* Compares the names whatever their order, and goes on with each. */
+static void compare_names(const char *path)
+{
+	struct found *names[2];
+	long fd[2], n[2];
+
+	if (open_both(path, O_RDONLY | O_DIRECTORY, fd))
+		return;
+	EACH n[s] = sorted_names(s, (int)fd[s], &names[s]);
+	close_both(fd);
+	same("names", path, n[0], n[1]);
+	for (long i = 0; i < n[0] && i < n[1]; i++) {
+		const char *name = names[0][i].name;
+		char below[PATH_MAX];
+
+		if (strcmp(name, names[1][i].name)) {
+			differ("name in %s: kernel %s, shale %s", path, name, names[1][i].name);
+			break;
+		}
+		same("d_ino", name, (long)names[0][i].ino, (long)names[1][i].ino);
+		same("d_type", name, names[0][i].type, names[1][i].type);
+		if (!strcmp(name, ".") || !strcmp(name, ".."))
+			continue;
+		snprintf(below, sizeof(below), "%s%s%s", path, path[1] ? "/" : "", name);
+		compare_path(below);
+	}
+	EACH free(names[s]);
+}
+
 /* Compares the listing, and goes on with each name. */
 static void compare_directory(const char *path)
 {
@@ -399,7 +477,9 @@ static void compare_path(const char *path)
 		compare_data(path, stx.stx_size);
 		compare_direct(path);
 	}
-	if (S_ISDIR(stx.stx_mode))
+	if (S_ISDIR(stx.stx_mode) && names_only)
+		compare_names(path);
+	else if (S_ISDIR(stx.stx_mode))
 		compare_directory(path);
 }
 
@@ -416,8 +496,10 @@ static void compare_statfs(void)
 	FIELD(f_type);
 	FIELD(f_bsize);
 	FIELD(f_blocks);
-	FIELD(f_bfree);
-	FIELD(f_bavail);
+	if (!names_only) {
+		FIELD(f_bfree);
+		FIELD(f_bavail);
+	}
 	FIELD(f_files);
 	FIELD(f_ffree);
 	FIELD(f_namelen);
@@ -430,15 +512,16 @@ static void compare_statfs(void)
 
 int main(int argc, char **argv)
 {
-	if (argc != 2 && argc != 3)
+	if (argc < 2 || argc > 4)
 		return 2;
+	names_only = argc == 4;
 	EACH
 	{
 		data[s] = aligned_alloc(4096, CHUNK);
 		if (!data[s])
 			return 1;
 	}
-	sides_start_two(argv[1], argv[argc - 1], NULL, 0, 1);
+	sides_start_two(argv[1], argv[argc > 2 ? 2 : 1], NULL, 0, 1);
 	compare_statfs();
 	compare_path("/");
 	sides_stop();
