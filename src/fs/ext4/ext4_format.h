@@ -434,8 +434,9 @@ disk_struct_size(struct dx_tail, 8);
 #define DX_HASH_TEA_UNSIGNED      5
 #define DX_HASH_SIPHASH           6
 
-/* Fast commits: in the journal's fast-commit area, a sequence of tags, each with its length before it. */
-struct ext4_fc_tl {
+/* Fast commits: in the journal's fast-commit area, a sequence of tags, each with its length before it,
+ * at any address. */
+struct __packed ext4_fc_tl {
 	le16 fc_tag;
 	le16 fc_len; /* of what follows */
 };
@@ -449,33 +450,33 @@ disk_struct_size(struct ext4_fc_tl, 4);
 #define EXT4_FC_TAG_PAD       0x0007 /* fills a block */
 #define EXT4_FC_TAG_TAIL      0x0008 /* fills the last block of a commit */
 #define EXT4_FC_TAG_HEAD      0x0009
-struct ext4_fc_head {
+struct __packed ext4_fc_head {
 	le32 fc_features;
 	le32 fc_tid;
 };
 disk_struct_size(struct ext4_fc_head, 8);
 
-struct ext4_fc_add_range {
+struct __packed ext4_fc_add_range {
 	le32 fc_ino;
 	struct ext4_extent fc_ex;
 };
 disk_struct_size(struct ext4_fc_add_range, 16);
 
-struct ext4_fc_del_range {
+struct __packed ext4_fc_del_range {
 	le32 fc_ino;
 	le32 fc_lblk;
 	le32 fc_len;
 };
 disk_struct_size(struct ext4_fc_del_range, 12);
 
-struct ext4_fc_dentry_info {
+struct __packed ext4_fc_dentry_info {
 	le32 fc_parent_ino;
 	le32 fc_ino;
 	char fc_dname[];
 };
 disk_struct_size(struct ext4_fc_dentry_info, 8);
 
-struct ext4_fc_tail {
+struct __packed ext4_fc_tail {
 	le32 fc_tid;
 	le32 fc_crc; /* crc32c of all tags since the last tail, up to here */
 };

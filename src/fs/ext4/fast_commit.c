@@ -329,8 +329,9 @@ static int replay_inode(struct fc *fc, const u8 *value, u32 len)
 {
 	const size_t map = offsetof(struct ext4_inode, i_block),
 		     map_end = offsetof(struct ext4_inode, i_generation);
-	const struct ext4_inode *new = (const void *)(value + sizeof(le32));
-	u32 flags = le32_to_cpu(new->i_flags), bytes = len - sizeof(le32);
+	const u8 *new = value + sizeof(le32);
+	u32 flags = get_unaligned_le32(new + offsetof(struct ext4_inode, i_flags)),
+	    bytes = len - sizeof(le32);
 	struct fc_inode *fi;
 	u32 generation;
 	int err = fc_inode_get(fc, get_unaligned_le32(value), &fi);
@@ -339,9 +340,9 @@ static int replay_inode(struct fc *fc, const u8 *value, u32 len)
 		return err;
 	generation = le32_to_cpu(fi->raw->i_generation);
 	memcpy(fi->raw, new, map);
-	memcpy((u8 *)fi->raw + map_end, (const u8 *)new + map_end, bytes - map_end);
+	memcpy((u8 *)fi->raw + map_end, new + map_end, bytes - map_end);
 	if (!(flags & EXT4_EXTENTS_FL))
-		memcpy(fi->raw->i_block, new->i_block, sizeof(new->i_block));
+		memcpy(fi->raw->i_block, new + map, sizeof(fi->raw->i_block));
 	else if (!fi->extents.count)
 		fc_extents_none(fi); /* whatever the inode was before */
 	/* Blocks of the tree carry the generation in their checksums. */
