@@ -2,6 +2,7 @@
 /* shale check: is the file system of an image as it has to be? */
 #include "tool.h"
 
+#include <errno.h>
 #include <string.h>
 
 #define CHECK_DAMAGED 4
@@ -67,18 +68,17 @@ static bool check(const char *disk)
 {
 	struct image *image = image_attach(disk);
 	bool silent = quiet && !option_json;
-	int damages;
+	int damages = -ENODEV;
 
-	if (!image)
-		return false;
 	if (option_json) {
 		json_object(NULL);
 		json_string("image", disk);
 		json_array("problems");
 	}
-	damages = shale_check(tool_root_task(), image->device, NULL, option_mount,
-			      !quiet && progress_is_wanted() ? SHALE_CHECK_PROGRESS : 0,
-			      silent ? first_damage : report, (void *)disk);
+	if (image)
+		damages = shale_check(tool_root_task(), image->device, NULL, option_mount,
+				      !quiet && progress_is_wanted() ? SHALE_CHECK_PROGRESS : 0,
+				      silent ? first_damage : report, (void *)disk);
 	progress_end();
 	if (option_json) {
 		json_end();
@@ -92,7 +92,7 @@ static bool check(const char *disk)
 		else
 			puts(": clean");
 	}
-	if (damages < 0)
+	if (image && damages < 0) /* else image_attach() has told why */
 		image_error(disk, shale_mount_error, damages);
 	return damages > 0;
 }
