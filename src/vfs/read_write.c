@@ -20,7 +20,10 @@
 
 #define USER_SPACE_BYTES 0x7ffffffff000ul // TASK_SIZE
 #define FAST_READ_MOST   (64u << 10)      // longer ones do not hold up grace periods
-#define RWF_SUPPORTED    (RWF_HIPRI | RWF_DSYNC | RWF_SYNC | RWF_NOWAIT | RWF_APPEND)
+#ifndef RWF_NOSIGNAL
+#define RWF_NOSIGNAL 0x100 // of pipes and sockets
+#endif
+#define RWF_SUPPORTED (RWF_HIPRI | RWF_DSYNC | RWF_SYNC | RWF_NOWAIT | RWF_APPEND | RWF_NOSIGNAL)
 
 static int rw_verify_area(loff_t pos, size_t count)
 {
@@ -55,6 +58,8 @@ static ssize_t call_read_iter(struct kiocb *iocb, struct iov_iter *iter)
 static int kiocb_set_flags(struct kiocb *iocb, int rwf)
 {
 	if (rwf & ~RWF_SUPPORTED)
+		return -EOPNOTSUPP;
+	if (rwf & ~RWF_HIPRI && !(iocb->ki_filp->f_mode & FMODE_CAN_READ)) // a directory
 		return -EOPNOTSUPP;
 	if (rwf & RWF_NOWAIT) {
 		if (!(iocb->ki_filp->f_mode & FMODE_NOWAIT))

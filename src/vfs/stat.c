@@ -24,6 +24,10 @@ int vfs_getattr(const struct path *path, struct inode *inode, struct kstat *stat
 	return 0;
 }
 
+#ifndef STATX_MNT_ID_UNIQUE
+#define STATX_MNT_ID_UNIQUE 0x4000u
+#endif
+
 struct getattr_end {
 	struct kstat stat;
 	u32 mask;
@@ -125,11 +129,14 @@ static int stat_by_fd(int fd, walk_end_fn end, void *arg)
 	return err;
 }
 
-// "" with AT_EMPTY_PATH: what dfd stands for.
+// "" or NULL with AT_EMPTY_PATH: what dfd stands for.
 static int stat_by_name(int dfd, const char *name, int at_flags, walk_end_fn end, void *arg)
 {
-	if (unlikely((at_flags & AT_EMPTY_PATH) && name && !*name) && dfd >= 0)
-		return stat_by_fd(dfd, end, arg);
+	if (unlikely(at_flags & AT_EMPTY_PATH)) {
+		name = name ?: "";
+		if (!*name && dfd >= 0)
+			return stat_by_fd(dfd, end, arg);
+	}
 	return lookup_then(dfd, name, at_lookup_flags(at_flags), end, arg);
 }
 
@@ -150,7 +157,8 @@ static void fill_statx(struct statx *stx, const struct getattr_end *g)
 	const struct kstat *stat = &g->stat;
 
 	*stx = (struct statx){
-		.stx_mask = stat->result_mask | STATX_MNT_ID,
+		.stx_mask = stat->result_mask |
+			    (g->mask & STATX_MNT_ID_UNIQUE ? STATX_MNT_ID_UNIQUE : STATX_MNT_ID),
 		.stx_blksize = stat->blksize,
 		.stx_attributes = stat->attributes | (g->mount_root ? STATX_ATTR_MOUNT_ROOT : 0),
 		.stx_nlink = stat->nlink,
@@ -175,8 +183,6 @@ static void fill_statx(struct statx *stx, const struct getattr_end *g)
 		.stx_dio_mem_align = stat->dio_mem_align,
 		.stx_dio_offset_align = stat->dio_offset_align,
 	};
-	if (stat->dio_mem_align)
-		stx->stx_mask |= STATX_DIOALIGN;
 }
 
 long do_statx(int dfd, const char *name, int at_flags, unsigned mask, struct statx *stx)
@@ -193,9 +199,12 @@ long do_statx(int dfd, const char *name, int at_flags, unsigned mask, struct sta
 	g.mask = mask;
 	g.flags = (unsigned)at_flags;
 	err = stat_by_name(dfd, name, at_flags, statx_end, &g);
-	if (likely(!err))
-		fill_statx(stx, &g);
-	return err;
+	if (unlikely(err))
+		return err;
+	if (!(mask & STATX_BTIME))
+		g.stat.result_mask &= ~STATX_BTIME;
+	fill_statx(stx, &g);
+	return 0;
 }
 
 struct readlink_end {
@@ -277,6 +286,8 @@ long do_faccessat(int dfd, const char *name, int mode, int at_flags)
 		return -EINVAL;
 	if (at_flags & ~(AT_EACCESS | AT_SYMLINK_NOFOLLOW | AT_EMPTY_PATH))
 		return -EINVAL;
+	if (!name)
+		return -EFAULT;
 	if (!(at_flags & AT_EACCESS) && unlikely(!cred_is_real(current_cred())))
 		return access_as_real(dfd, name, at_flags & ~AT_EACCESS, mode);
 	return stat_by_name(dfd, name, at_flags & ~AT_EACCESS, access_end, &mode);

@@ -51,6 +51,24 @@ static void compare_time(const char *what, const char *path, const struct statx_
 	same(what, path, k->tv_nsec, t->tv_nsec);
 }
 
+/* What is told only to those who ask. */
+static void compare_statx_masks(const char *path, int flags)
+{
+	static const unsigned masks[] = {STATX_BASIC_STATS, STATX_BASIC_STATS | STATX_DIOALIGN};
+
+	for (unsigned i = 0; i < sizeof(masks) / sizeof(masks[0]); i++) {
+		struct statx stx[2];
+
+		memset(stx, 0, sizeof(stx));
+		EACH sides[s]->statx(AT_FDCWD, path, flags, masks[i], &stx[s]);
+		same("stx_mask as asked", path, stx[0].stx_mask, stx[1].stx_mask);
+		same("stx_btime not asked", path, (long)stx[0].stx_btime.tv_sec,
+		     (long)stx[1].stx_btime.tv_sec);
+		same("stx_dio_mem_align", path, stx[0].stx_dio_mem_align, stx[1].stx_dio_mem_align);
+		same("stx_dio_offset_align", path, stx[0].stx_dio_offset_align, stx[1].stx_dio_offset_align);
+	}
+}
+
 static bool compare_statx(const char *path, int flags, struct statx *out)
 {
 	struct statx stx[2];
@@ -77,6 +95,7 @@ static bool compare_statx(const char *path, int flags, struct statx *out)
 	FIELD(stx_rdev_major);
 	FIELD(stx_rdev_minor);
 #undef FIELD
+	compare_statx_masks(path, flags);
 	compare_time("atime", path, &stx[0].stx_atime, &stx[1].stx_atime);
 	if (names_only && S_ISDIR(stx[0].stx_mode)) {
 		*out = stx[0];

@@ -275,6 +275,8 @@ static void test_reads_and_seeks(void **state)
 			SAME(preadv2(h, &iov, 1, -1, 0), shale_preadv2(t, s, &iov, 1, -1, 0));
 			SAME(preadv2(h, &iov, 1, 0, 1 << 20), shale_preadv2(t, s, &iov, 1, 0, 1 << 20));
 			SAME(readv(h, &iov, 0), shale_readv(t, s, &iov, 0));
+			for (int rwf = RWF_HIPRI; n == 1 && rwf <= RWF_NOWAIT; rwf <<= 1)
+				SAME(preadv2(h, &iov, 1, 0, rwf), shale_preadv2(t, s, &iov, 1, 0, rwf));
 			for (int whence = -1; whence <= 5; whence++)
 				for (off_t off = -1; off <= 2; off++) {
 					if (n == 1 &&

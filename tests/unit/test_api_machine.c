@@ -17,6 +17,7 @@
 #include <sys/ioctl.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
+#include <sys/uio.h>
 #include <sys/vfs.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -333,6 +334,35 @@ static void test_disk_under_dev(void **state)
 	assert_int_equal(shale_open(t, "/mnt/gone", O_RDONLY, 0), -ENXIO);
 }
 
+/* Of kernels that the host need not have: no name (6.11), the unique number of a mount (6.8), RWF_NOSIGNAL
+ * (6.18). */
+static void test_newer_than_the_host(void **state)
+{
+	struct world *w = *state;
+	struct shale_task *t = w->task;
+	struct iovec iov = {(char[16]){0}, 16};
+	struct statx stx;
+	struct stat st;
+	int fd;
+
+	assert_int_equal(shale_disk_add(w->machine, "sda", "ram:1M", 0), 0);
+	fd = shale_open(t, "/dev/sda", O_RDONLY, 0);
+	assert_int_equal(shale_fstatat(t, fd, NULL, &st, AT_EMPTY_PATH), 0);
+	assert_true(S_ISBLK(st.st_mode));
+	assert_int_equal(shale_fstatat(t, AT_FDCWD, NULL, &st, AT_EMPTY_PATH), 0);
+	assert_true(S_ISDIR(st.st_mode));
+	assert_int_equal(shale_fstatat(t, fd, NULL, &st, 0), -EFAULT);
+	assert_int_equal(shale_fstatat(t, -1, NULL, &st, AT_EMPTY_PATH), -EBADF);
+	assert_int_equal(shale_statx(t, fd, NULL, AT_EMPTY_PATH, 0x4000, &stx), 0);
+	assert_true(S_ISBLK(stx.stx_mode));
+	assert_int_equal(stx.stx_mask & (0x4000 | STATX_MNT_ID), 0x4000);
+	assert_int_equal(shale_statx(t, fd, NULL, 0, STATX_BASIC_STATS, &stx), -EFAULT);
+	assert_int_equal(shale_faccessat2(t, fd, NULL, R_OK, AT_EMPTY_PATH), -EFAULT);
+	assert_int_equal(shale_readlinkat(t, fd, NULL, iov.iov_base, 16), -EFAULT);
+	assert_int_equal(shale_preadv2(t, fd, &iov, 1, 0, 0x100), 16);
+	assert_int_equal(shale_preadv2(t, fd, &iov, 1, 0, 0x200), -EOPNOTSUPP);
+}
+
 static void test_free_with_disk_and_files(void **state)
 {
 	struct world *w = *state;
@@ -414,7 +444,7 @@ int main(void)
 		BOTH(test_getdents_while_changing),  BOTH(test_removed_directory),
 		BOTH(test_fork_is_refused),          BOTH(test_disk_under_dev),
 		BOTH(test_free_with_disk_and_files), BOTH(test_credentials),
-		BOTH(test_text_of_the_machine),
+		BOTH(test_text_of_the_machine),      BOTH(test_newer_than_the_host),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

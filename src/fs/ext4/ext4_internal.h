@@ -370,6 +370,8 @@ int ext4_get_acl(struct inode *inode, int type, bool rcu, struct posix_acl **out
 /* file.c */
 int ext4_fiemap(struct inode *inode, struct fiemap_extent_info *fi, u64 start, u64 len);
 long ext4_ioctl(struct file *file, unsigned cmd, void *arg);
+/* Whether O_DIRECT passes by the cache for this file. */
+bool ext4_reads_directly(const struct inode *inode);
 
 /* symlink.c */
 int ext4_get_link(struct dentry *dentry, struct inode *inode, struct delayed_call *done, const char **out);

@@ -29,13 +29,18 @@ const struct address_space_operations ext4_aops = {
 	.is_partially_uptodate = iomap_is_partially_uptodate,
 };
 
+bool ext4_reads_directly(const struct inode *inode)
+{
+	/* What is not in blocks of its own, and what Linux verifies in pages, goes through the cache. Of what
+	 * is encrypted there is no reading. */
+	return !(EXT4_I(inode)->i_flags & (EXT4_INLINE_DATA_FL | EXT4_VERITY_FL | EXT4_ENCRYPT_FL));
+}
+
 static ssize_t ext4_file_read_iter(struct kiocb *iocb, struct iov_iter *to)
 {
 	if (!iov_iter_count(to))
 		return 0;
-	/* What is not in blocks of its own, and what Linux verifies in pages, goes through the cache. */
-	if (iocb->ki_flags & IOCB_DIRECT &&
-	    !(EXT4_I(iocb->ki_filp->f_inode)->i_flags & (EXT4_INLINE_DATA_FL | EXT4_VERITY_FL)))
+	if (iocb->ki_flags & IOCB_DIRECT && ext4_reads_directly(iocb->ki_filp->f_inode))
 		return iomap_dio_read(iocb, to, &ext4_iomap_ops);
 	return generic_file_read_iter(iocb, to);
 }

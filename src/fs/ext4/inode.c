@@ -482,6 +482,12 @@ int ext4_getattr(const struct mnt_idmap *idmap, struct inode *inode, struct ksta
 	/* So that nobody takes the file for a hole. */
 	if (S_ISREG(inode->i_mode) && ext4_has_inline_data(inode))
 		stat->blocks += DIV_ROUND_UP(stat->size, 512);
+	if (request_mask & STATX_DIOALIGN && S_ISREG(inode->i_mode)) {
+		stat->result_mask |= STATX_DIOALIGN;
+		if (ext4_reads_directly(inode))
+			stat->dio_mem_align = stat->dio_offset_align =
+				bdev_logical_block_size(EXT4_SB(inode->i_sb)->bdev);
+	}
 	stat->attributes |= (fl & EXT4_COMPR_FL ? STATX_ATTR_COMPRESSED : 0) |
 			    (fl & EXT4_APPEND_FL ? STATX_ATTR_APPEND : 0) |
 			    (fl & EXT4_IMMUTABLE_FL ? STATX_ATTR_IMMUTABLE : 0) |
