@@ -7,8 +7,8 @@
  * Flush is fdatasync and is never left out; FUA is RWF_DSYNC; discard punches a hole. An error of the host is
  * told once in words (and not too often), with the file and the place.
  *
- * Options: direct=auto|0|1; offset=, size= for a part of the file; io=auto|ring|threads. The disk owns a
- * struct file_disk, which does not change while the disk lives.
+ * Options: direct=auto|0|1; offset=, size= for a part of the file; sector=512|4096, in which partition tables
+ * count; io=auto|ring|threads. The disk owns a struct file_disk, which does not change while the disk lives.
  */
 #include <string.h>
 
@@ -171,6 +171,7 @@ struct file_options {
 	struct host_file_request how;
 	enum io_way way;
 	u64 offset, size; /* bytes; size 0: to the end */
+	u64 sector;       /* bytes; 0: those of the host */
 };
 
 /* The value of an option as one of three words, by number; -EINVAL after an error in words. */
@@ -208,19 +209,40 @@ static int file_parse_options(struct shale *machine, const struct uri_options *o
 	if (err && err != -ENOENT)
 		return err;
 	err = uri_option_size(options, "size", &opt->size);
+	if (!err && !opt->size)
+		return disk_error(machine, -EINVAL, "%s: size=0 leaves nothing", opt->how.path);
+	if (err && err != -ENOENT)
+		return err;
+	err = uri_option_size(options, "sector", &opt->sector);
+	if (!err && opt->sector != 512 && opt->sector != 4096)
+		return disk_error(machine, -EINVAL, "%s: sector is 512 or 4096", opt->how.path);
 	return err == -ENOENT ? 0 : err;
+}
+
+/* Of how many bytes the disk's sectors are: a device cannot serve smaller ones than it has. */
+static int file_sector_bytes(struct shale *machine, struct file_options *opt, u64 host)
+{
+	if (!opt->sector)
+		opt->sector = host;
+	if (opt->sector >= host)
+		return 0;
+	return disk_error(machine, -EINVAL, "%s: its sectors are of %llu bytes", opt->how.path,
+			  (unsigned long long)host);
 }
 
 /* The part of the file that the options ask for, in bytes. */
 static int file_window(struct shale *machine, const struct file_options *opt, u64 file_bytes, u64 *bytes)
 {
-	if (opt->offset % SECTOR_SIZE || opt->size % SECTOR_SIZE)
-		return disk_error(machine, -EINVAL, "%s: offset and size have to be multiples of 512",
-				  opt->how.path);
+	if (opt->offset % opt->sector || opt->size % opt->sector)
+		return disk_error(machine, -EINVAL, "%s: offset and size have to be multiples of %llu",
+				  opt->how.path, (unsigned long long)opt->sector);
 	if (opt->offset >= file_bytes || opt->size > file_bytes - opt->offset)
 		return disk_error(machine, -EINVAL, "%s: offset and size reach past its end at byte %llu",
 				  opt->how.path, (unsigned long long)file_bytes);
-	*bytes = opt->size ? opt->size : file_bytes - opt->offset;
+	*bytes = round_down(opt->size ? opt->size : file_bytes - opt->offset, opt->sector);
+	if (!*bytes)
+		return disk_error(machine, -EINVAL, "%s: holds no sector of %llu bytes", opt->how.path,
+				  (unsigned long long)opt->sector);
 	return 0;
 }
 
@@ -251,7 +273,7 @@ static int file_make_disk(struct file_disk *file, const struct file_options *opt
 
 	if (err)
 		return err;
-	limits.logical_block_size = (u32)file->host.sector_bytes; // in which partition tables count
+	limits.logical_block_size = (u32)opt->sector;
 	limits.write_cache = limits.fua = !opt->how.read_only;
 	err = blk_mq_alloc_disk(&file->set, &limits, file, out);
 	if (err) {
@@ -289,6 +311,8 @@ static int file_open(struct shale *machine, const struct blk_driver *drv, const 
 	file->path = kstrdup(machine, rest);
 	err = file->path ? host_file_open(machine, &opt.how, &file->host) : -ENOMEM;
 	if (!err)
+		err = file_sector_bytes(machine, &opt, (u64)file->host.sector_bytes);
+	if (!err)
 		err = file_window(machine, &opt, file->host.bytes, &bytes);
 	if (!err)
 		err = file_register(file, opt.way);
@@ -307,7 +331,7 @@ static void file_close(struct gendisk *disk)
 	file_free(file);
 }
 
-static const char *const file_options[] = {"direct", "offset", "size", "io", NULL};
+static const char *const file_options[] = {"direct", "offset", "size", "sector", "io", NULL};
 
 static const struct blk_driver file_driver = {
 	.name = "file",

@@ -148,6 +148,8 @@ static void test_file_window(void **state)
 	assert_int_equal(disk_add(machine, "d", uri, 0), -EINVAL);
 	snprintf(uri, sizeof(uri), "file:%s?size=2M", path);
 	assert_int_equal(disk_add(machine, "d", uri, 0), -EINVAL);
+	snprintf(uri, sizeof(uri), "file:%s?size=0", path);
+	assert_int_equal(disk_add(machine, "d", uri, 0), -EINVAL);
 	unlink(path);
 	drivers_stop(&t);
 }
@@ -163,6 +165,32 @@ static void refused(struct shale *machine, const char *path, const char *options
 	disk_last_error(machine, why, sizeof(why));
 	if (!strstr(why, words) || !strstr(why, path))
 		fail_msg("\"%s\" does not say \"%s\" of %s", why, words, path);
+}
+
+static void test_file_sectors(void **state)
+{
+	struct drivers_machine t;
+	struct shale *machine = drivers_start(&t, 0, 1);
+	struct block_device *bdev;
+	char path[128];
+
+	fill_pattern(image, sizeof(image), 11);
+	host_make(&t, "image", image, 3 * 4096 + 512, path);
+	bdev = open_way(&t, path, "", DISK_READ_ONLY);
+	assert_int_equal(bdev_logical_block_size(bdev), 512);
+	assert_int_equal(bdev_nr_sectors(bdev), 25);
+	disk_close(machine, bdev);
+	bdev = open_way(&t, path, "sector=4096", DISK_READ_ONLY);
+	assert_int_equal(bdev_logical_block_size(bdev), 4096);
+	assert_int_equal(bdev_nr_sectors(bdev), 24);
+	assert_int_equal(disk_read(bdev, 8, buf, 8192), 0);
+	assert_memory_equal(buf, image + 4096, 8192);
+	disk_close(machine, bdev);
+	refused(machine, path, "?sector=1024", DISK_READ_ONLY, -EINVAL, "512 or 4096");
+	refused(machine, path, "?sector=4096&offset=512", DISK_READ_ONLY, -EINVAL, "multiples of 4096");
+	refused(machine, path, "?sector=4096&offset=12K", DISK_READ_ONLY, -EINVAL, "no sector");
+	unlink(path);
+	drivers_stop(&t);
 }
 
 static void test_bad_host_files(void **state)
@@ -480,6 +508,7 @@ int main(void)
 		cmocka_unit_test(test_file_every_way_single),
 		cmocka_unit_test(test_file_plugged_batches),
 		cmocka_unit_test(test_file_window),
+		cmocka_unit_test(test_file_sectors),
 		cmocka_unit_test(test_bad_host_files),
 		cmocka_unit_test(test_text_file_opens),
 		cmocka_unit_test(test_no_permission),
