@@ -17,7 +17,7 @@ void tool_error_text(const char *object, const char *reason)
 	status = TOOL_FAILED;
 	fflush(stdout);
 	progress_end();
-	fprintf(stderr, "shale %s: %s: %s\n", tool_verb, object, reason);
+	fprintf(stderr, "shale%s%s: %s: %s\n", *tool_verb ? " " : "", tool_verb, object, reason);
 }
 
 void tool_error(const char *object, int err)

@@ -1,10 +1,11 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * shale info: what an image is, read from its first blocks and not mounted, so that it also tells of volumes
+ * shale info: what an image is, read from its super block and not mounted, so that it also tells of volumes
  * that shale does not read. An image with partitions is told partition by partition.
  */
 #include "tool.h"
 
+#include <ctype.h>
 #include <stdarg.h>
 #include <stdlib.h>
 #include <string.h>
@@ -240,6 +241,28 @@ static void tell_journal(const struct ext4_super_block *es, int fd)
 		tell_journal_super(&sb);
 }
 
+/* Where super blocks are looked for, in bytes: --options sb=N says it in KiB, as for a mount. */
+static off_t super_at = EXT4_SUPER_OFFSET;
+
+static bool parse_super_at(const char *options)
+{
+	for (const char *option = options; option; option = strchr(option, ',')) {
+		char *end;
+		uint64_t kib;
+
+		option += *option == ',';
+		if (strncmp(option, "sb=", 3))
+			continue;
+		errno = 0;
+		kib = strtoull(option + 3, &end, 0);
+		if (errno || !isdigit((unsigned char)option[3]) || (*end && *end != ',') ||
+		    kib > INT64_MAX / 1024)
+			return false;
+		super_at = (off_t)(kib * 1024);
+	}
+	return true;
+}
+
 /* One device of the machine. -ENODATA: nothing is known of what it holds. */
 static int tell_volume(const char *device)
 {
@@ -250,7 +273,7 @@ static int tell_volume(const char *device)
 
 	if (fd < 0)
 		return fd;
-	n = shale_pread(task, fd, &es, sizeof(es), EXT4_SUPER_OFFSET);
+	n = shale_pread(task, fd, &es, sizeof(es), super_at);
 	if (n >= 0 && (n != (ssize_t)sizeof(es) || le16_to_cpu(es.s_magic) != EXT4_SUPER_MAGIC))
 		n = -ENODATA;
 	if (n >= 0) {
@@ -330,7 +353,11 @@ static void info(const char *disk)
 	if (err && err != -ENODATA)
 		tool_error(disk, err);
 	else if (err && !tell_partitions(image))
-		tool_error_text(disk, "neither an ext2, ext3 or ext4 volume nor a partition table is in it");
+		tool_error_text(
+			disk,
+			super_at != EXT4_SUPER_OFFSET
+				? "no super block is where sb= says, nor is there a partition table"
+				: "neither an ext2, ext3 or ext4 volume nor a partition table is in it");
 	if (option_json)
 		json_end();
 }
@@ -343,6 +370,10 @@ int verb_info(int argc, char **argv)
 					      .least = 1};
 	char **words = tool_parse(&o, argc, argv);
 
+	if (!parse_super_at(option_mount)) {
+		tool_error_text(option_mount, "sb= wants a number of KiB");
+		return TOOL_USAGE;
+	}
 	if (option_json)
 		json_array(NULL);
 	for (; *words; words++) {

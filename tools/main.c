@@ -42,21 +42,30 @@ static int run_verb(int argc, char **argv)
 			continue;
 		tool_verb = v->name;
 		status = v->run(argc, argv);
-		if (fflush(stdout) || ferror(stdout)) {
-			if (errno != EPIPE)
-				tool_error("standard output", errno);
-			return TOOL_FAILED;
-		}
 		return status ? status : tool_status();
 	}
 	fprintf(stderr, "shale: no verb \"%s\" (see shale --help)\n", argv[0]);
 	return TOOL_USAGE;
 }
 
+/* What was printed is told only when it arrived, also by --help, which ends the program inside argp. */
+static void end_output(void)
+{
+	bool lost = ferror(stdout);
+
+	errno = 0;
+	if (!fflush(stdout) && !lost)
+		return;
+	if (errno != EPIPE)
+		tool_error("standard output", errno ? errno : EIO);
+	_exit(TOOL_FAILED);
+}
+
 int main(int argc, char **argv)
 {
 	int at = 1;
 
+	atexit(end_output);
 	for (; at < argc && argv[at][0] == '-'; at++) {
 		if (!strcmp(argv[at], "--help")) {
 			usage(stdout);

@@ -11,6 +11,7 @@
 
 #include <ctype.h>
 #include <stdio.h>
+#include <ctype.h>
 #include <string.h>
 
 #include "base/log.h"
@@ -105,10 +106,20 @@ struct gendisk *disk_find_locked(struct blk_machine *blk, const char *name)
 	return NULL;
 }
 
+/* A name that a directory can hold and that does not break a line of messages or tables. */
+static bool disk_name_fits(const char *name)
+{
+	if (!*name || strlen(name) >= DISK_NAME_LEN || !strcmp(name, ".") || !strcmp(name, ".."))
+		return false;
+	for (; *name; name++)
+		if (*name == '/' || iscntrl((unsigned char)*name))
+			return false;
+	return true;
+}
+
 static int disk_set_name(struct gendisk *disk, const char *name)
 {
-	if (!*name || strlen(name) >= DISK_NAME_LEN || strchr(name, '/') || !strcmp(name, ".") ||
-	    !strcmp(name, ".."))
+	if (!disk_name_fits(name))
 		return disk_error(disk->machine, -EINVAL, "\"%s\" cannot be the name of a disk", name);
 	snprintf(disk->name, sizeof(disk->name), "%s", name);
 	return 0;

@@ -245,6 +245,7 @@ static void uris_reach_their_drivers(void **state)
 	seen.fail_open = 0;
 	assert_int_equal(disk_add(machine, "a", "ram:1", 0), -EEXIST);
 	assert_int_equal(disk_add(machine, "x/y", "ram:1", 0), -EINVAL);
+	assert_int_equal(disk_add(machine, "x\ny", "ram:1", 0), -EINVAL);
 	assert_int_equal(disk_add(machine, "a-name-that-is-longer-than-any-name-may-be", "ram:1", 0),
 			 -EINVAL);
 	stop(&t);
