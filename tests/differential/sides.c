@@ -139,8 +139,9 @@ void sides_stop(void)
 	err = shale_free(machine);
 	if (err)
 		differ("shale_free: %s", strerror(-err));
-	if (sides[KERNEL] == &side_kernel)
-		must(!fchdir(old_root) && !chroot("."), "chroot back");
+	if (sides[KERNEL] != &side_kernel)
+		return;
+	must(!fchdir(old_root) && !chroot("."), "chroot back");
 	must(!umount2(top, MNT_DETACH), "umount");
 	(void)rmdir(top);
 }
