@@ -212,6 +212,14 @@ static void made_directory(struct area *a, u32 dir, u32 file)
 	tail(a, 0);
 }
 
+static void removed_directory(struct area *a, u32 dir, u32 file)
+{
+	head(a, a->tid);
+	name(a, EXT4_FC_TAG_UNLINK, dir, file, "file");
+	name(a, EXT4_FC_TAG_UNLINK, EXT4_ROOT_INO, dir, "d");
+	tail(a, 0);
+}
+
 /* Every second block of 200 goes: the tree needs a block of its own. */
 static void many_extents(struct area *a, u32 dir, u32 file)
 {
@@ -332,6 +340,8 @@ static void test_ext4_fast_commit(void **state)
 		{many_names, 0, NULL, "/mnt/d/a name of some length 498", OP_READ, -ENOENT},
 		{made_directory, 0, NULL, "/mnt/d/new/in it", OP_READ, 5000},
 		{made_directory, 0, NULL, "/mnt/d/new", OP_LIST, 3},
+		{removed_directory, 0, NULL, "/mnt/d", OP_STAT, -ENOENT},
+		{removed_directory, 0, NULL, "/mnt", OP_LIST, 3},
 		{many_extents, 0, NULL, "/mnt/d/new", OP_READ, 200 * BLOCK},
 		{truncated, 0, NULL, "/mnt/d/file", OP_READ, 100},
 		{range_outside, -EUCLEAN, "impossible range of inode", NULL, OP_STAT, 0},

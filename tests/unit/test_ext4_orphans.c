@@ -58,6 +58,12 @@ static void linked(struct image *im, struct ext4_inode *a, struct ext4_inode *b,
 	b->i_links_count = cpu_to_le16(1);
 }
 
+static void truncated(struct image *im, struct ext4_inode *a, struct ext4_inode *b, u64 ino_a, u64 ino_b)
+{
+	linked(im, a, b, ino_a, ino_b);
+	b->i_size_lo = cpu_to_le32(2000);
+}
+
 static void with_errors(struct image *im, struct ext4_inode *a, struct ext4_inode *b, u64 ino_a, u64 ino_b)
 {
 	list_of_two(im, a, b, ino_a, ino_b);
@@ -115,6 +121,7 @@ static void test_ext4_orphans(void **state)
 		{list_names_root, 0, 0, "the list of orphans is damaged at inode 2"},
 		{list_names_free, 0, 0, "the list of orphans is damaged at inode 60"},
 		{linked, 5, 1, NULL},
+		{truncated, 5 + 18, 1, NULL},
 		{with_errors, 0, 0, NULL},
 		{in_file, 25, 2, NULL},
 		{in_file_twice, 25, 2, "the orphan file names inode"},

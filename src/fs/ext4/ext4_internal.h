@@ -168,8 +168,10 @@ int ext4_fc_scan(struct super_block *sb, struct jbd2_journal *journal, u32 tid, 
 		 size_t why_size) __must_check;
 int ext4_fc_replay(struct super_block *sb) __must_check;
 void ext4_fc_free_scan(struct ext4_sb_info *sbi);
+/* In the same way: takes from files of extents what lies behind their size. */
+int ext4_fc_truncate(struct super_block *sb, const u32 *inos, u32 count) __must_check;
 
-/* orphan.c: counts as free what recovery frees of orphans. -ENOMEM, -EIO. */
+/* orphan.c: counts as free what recovery deletes of orphans, and truncates others. -ENOMEM, -EIO. */
 int ext4_orphans_load(struct super_block *sb) __must_check;
 int ext4_inode_in_use(struct super_block *sb, u32 ino) __must_check; /* by the bitmap; or -errno */
 

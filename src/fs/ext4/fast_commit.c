@@ -578,17 +578,59 @@ void ext4_fc_free_scan(struct ext4_sb_info *sbi)
 	sbi->fc_tags = 0;
 }
 
+static void fc_init(struct fc *fc, struct super_block *sb)
+{
+	*fc = (struct fc){.sb = sb, .sbi = EXT4_SB(sb)};
+	fc->key = (siphash_key_t){{prandom_u64(sb->s_machine), prandom_u64(sb->s_machine)}};
+	xa_init(&fc->inodes, sb->s_machine);
+	xa_init(&fc->groups, sb->s_machine);
+}
+
+static int truncate_to_size(struct fc *fc, u32 ino)
+{
+	struct fc_inode *fi;
+	u64 blocks;
+	int err = fc_inode_get(fc, ino, &fi);
+
+	if (err)
+		return err;
+	blocks = DIV_ROUND_UP(fc_inode_size(fi), fc->sbi->block_size);
+	if (!S_ISREG(le16_to_cpu(fi->raw->i_mode)) || blocks >= UINT32_MAX ||
+	    !(le32_to_cpu(fi->raw->i_flags) & EXT4_EXTENTS_FL))
+		return 0;
+	return fc_extents_remove(fc, fi, (u32)blocks, UINT32_MAX);
+}
+
+int ext4_fc_truncate(struct super_block *sb, const u32 *inos, u32 count)
+{
+	struct fc fc;
+	int err = ext4_remap_begin(sb);
+
+	if (err)
+		return err;
+	fc_init(&fc, sb);
+	for (u32 i = 0; i < count && !err; i++) {
+		err = truncate_to_size(&fc, inos[i]);
+		if (err == -EFSCORRUPTED || err == -EFSBADCRC) /* it was told, and stays as it is */
+			err = 0;
+	}
+	if (!err)
+		err = write_trees(&fc);
+	if (!err)
+		err = seal(&fc);
+	fc_free(&fc);
+	return err;
+}
+
 int ext4_fc_replay(struct super_block *sb)
 {
 	struct ext4_sb_info *sbi = EXT4_SB(sb);
-	struct fc fc = {.sb = sb, .sbi = sbi};
+	struct fc fc;
 	int err;
 
 	if (!sbi->fc_tags)
 		return 0;
-	fc.key = (siphash_key_t){{prandom_u64(sb->s_machine), prandom_u64(sb->s_machine)}};
-	xa_init(&fc.inodes, sb->s_machine);
-	xa_init(&fc.groups, sb->s_machine);
+	fc_init(&fc, sb);
 	ext4_msg(sb, LOGLEVEL_INFO, "recovery in memory: %u records of fast commits", sbi->fc_tags);
 	err = replay(&fc);
 	fc_free(&fc);

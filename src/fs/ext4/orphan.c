@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Orphans at mount: inodes that had no name left but were open when the volume was last in use. Recovery
- * deletes them; nobody can find them anyway, so what is seen of that is free space, and only that is counted
- * here: nothing is changed, on the disk or in the remap.
+ * Orphans at mount: inodes that had no name left but were open when the volume was last in use, or that were
+ * being truncated. Recovery deletes the former; nobody can find them anyway, so what is seen of that is free
+ * space, and only that is counted. The others are truncated to their size, in the remap.
  *
  * They are named by a list that begins in the super block and goes on through the inodes, or by the blocks of
  * the orphan file. Each number counts once, so that the list ends.
@@ -19,6 +19,8 @@ struct orphans {
 	unsigned long *seen;       /* a bit an inode */
 	struct xarray attr_blocks; /* pblk → how many inodes that had it were deleted */
 	u64 deleted;
+	u32 *linked; /* those that have names: to be truncated */
+	u32 nr_linked, room;
 };
 
 int ext4_inode_in_use(struct super_block *sb, u32 ino)
@@ -77,6 +79,21 @@ static int orphan_delete(struct orphans *o, const struct inode *inode)
 	return 0;
 }
 
+static int orphan_keep(struct orphans *o, u32 ino)
+{
+	if (o->nr_linked == o->room) {
+		u32 room = max(o->room * 2, 16u);
+		u32 *linked = krealloc(o->sb->s_machine, o->linked, array_size(room, sizeof(ino)));
+
+		if (!linked)
+			return -ENOMEM;
+		o->linked = linked;
+		o->room = room;
+	}
+	o->linked[o->nr_linked++] = ino;
+	return 0;
+}
+
 /* Takes one orphan; *next: the number after it in the list. Anything wrong with it is -EFSCORRUPTED. */
 static int orphan_take(struct orphans *o, u32 ino, u32 *next)
 {
@@ -99,8 +116,7 @@ static int orphan_take(struct orphans *o, u32 ino, u32 *next)
 	if (!err) {
 		*next = le32_to_cpu(((struct ext4_inode *)raw)->i_dtime);
 		brelse(bh);
-		if (!inode->i_nlink)
-			err = orphan_delete(o, inode);
+		err = inode->i_nlink ? orphan_keep(o, ino) : orphan_delete(o, inode);
 	}
 	iput(inode);
 	return err;
@@ -219,9 +235,12 @@ int ext4_orphans_load(struct super_block *sb)
 	err = orphan_list(&o);
 	if (!err && file)
 		err = orphan_file(&o);
-	if (o.deleted)
-		ext4_msg(sb, LOGLEVEL_INFO, "recovery in memory: %llu orphans deleted",
-			 (unsigned long long)o.deleted);
+	if (!err && o.nr_linked)
+		err = ext4_fc_truncate(sb, o.linked, o.nr_linked);
+	if (o.deleted || o.nr_linked)
+		ext4_msg(sb, LOGLEVEL_INFO, "recovery in memory: %llu orphans deleted, %u truncated",
+			 (unsigned long long)o.deleted, o.nr_linked);
+	kfree(o.linked);
 	xa_destroy(&o.attr_blocks);
 	kvfree(o.seen);
 	return err;
