@@ -163,9 +163,39 @@ static void test_ext4_orphans(void **state)
 	image_remove(&im);
 }
 
+/* Linux refuses each of these ("get orphan inode failed"), whether the orphan file is needed or not. */
+static void test_no_orphan_file(void **state)
+{
+	static const u32 numbers[] = {0, EXT4_BAD_INO, 13, 64, 65, 0xffffffff};
+	struct shale_options options = {.size = sizeof(options), .threads = 0, .seed = 1};
+	struct image im;
+
+	image_make(&im, "mke2fs -q -F -t ext4 -O orphan_file,^metadata_csum -N 64 -b 1024 image 4M");
+	for (unsigned i = 0; i <= sizeof(numbers) / sizeof(numbers[0]); i++) {
+		bool good = i == sizeof(numbers) / sizeof(numbers[0]);
+		u32 was = le32_to_cpu(image_super(&im)->s_orphan_file_inum);
+		struct shale_task *task;
+		struct shale *machine;
+		int err;
+
+		if (!good)
+			image_super(&im)->s_orphan_file_inum = cpu_to_le32(numbers[i]);
+		assert_int_equal(shale_new(&options, &machine), 0);
+		assert_int_equal(shale_task_new(machine, NULL, &task), 0);
+		assert_int_equal(shale_disk_add(machine, "sda", im.path, SHALE_DISK_READ_ONLY), 0);
+		err = shale_mount(task, "/dev/sda", "/mnt", "ext4", MS_RDONLY, NULL);
+		if (good ? err != 0 : err == 0)
+			fail_msg("orphan file %u: %d", good ? was : numbers[i], err);
+		assert_int_equal(shale_free(machine), 0);
+		image_super(&im)->s_orphan_file_inum = cpu_to_le32(was);
+	}
+	image_remove(&im);
+}
+
 int main(void)
 {
-	const struct CMUnitTest tests[] = {cmocka_unit_test(test_ext4_orphans)};
+	const struct CMUnitTest tests[] = {cmocka_unit_test(test_ext4_orphans),
+					   cmocka_unit_test(test_no_orphan_file)};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

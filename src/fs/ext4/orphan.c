@@ -195,13 +195,37 @@ static int orphan_file_block(struct orphans *o, struct inode *file, u32 lblk)
 	return err;
 }
 
+static int orphan_file_open(struct super_block *sb, struct inode **file)
+{
+	u32 ino = le32_to_cpu(EXT4_SB(sb)->es.s_orphan_file_inum);
+	int err = ext4_iget(sb, ino, EXT4_IGET_SPECIAL, file);
+
+	if (err && err != -ENOMEM && err != -EIO)
+		ext4_msg(sb, LOGLEVEL_ERR,
+			 "the super block says that inode %u is the orphan file, which is none", ino);
+	return err;
+}
+
+/* A volume that has an orphan file is mounted only where it is there, needed or not. */
+static int orphan_file_probe(struct super_block *sb)
+{
+	struct inode *file;
+	int err;
+
+	if (!ext4_has_compat(EXT4_SB(sb), EXT4_FEATURE_COMPAT_ORPHAN_FILE))
+		return 0;
+	err = orphan_file_open(sb, &file);
+	if (!err)
+		iput(file);
+	return err;
+}
+
 static int orphan_file(struct orphans *o)
 {
 	const struct ext4_sb_info *sbi = EXT4_SB(o->sb);
-	u32 ino = le32_to_cpu(sbi->es.s_orphan_file_inum);
 	struct inode *file;
 	u64 size;
-	int err = ext4_iget(o->sb, ino, EXT4_IGET_SPECIAL, &file);
+	int err = orphan_file_open(o->sb, &file);
 
 	if (err)
 		return err;
@@ -222,8 +246,10 @@ int ext4_orphans_load(struct super_block *sb)
 	struct orphans o = {.sb = sb};
 	bool file = ext4_has_compat(sbi, EXT4_FEATURE_COMPAT_ORPHAN_FILE) &&
 		    ext4_has_ro_compat(sbi, EXT4_FEATURE_RO_COMPAT_ORPHAN_PRESENT);
-	int err;
+	int err = orphan_file_probe(sb);
 
+	if (err)
+		return err;
 	/* After an error nobody goes on with them, before the volume was checked. */
 	if ((!le32_to_cpu(sbi->es.s_last_orphan) && !file) || sbi->journal_stopped ||
 	    le16_to_cpu(sbi->es.s_state) & EXT4_ERROR_FS)
