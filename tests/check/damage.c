@@ -154,21 +154,6 @@ static uint64_t new_value(struct damage *d, enum role role, uint64_t old, unsign
 	}
 }
 
-static void set_field(struct damage *d, const struct place *place, uint64_t at, const struct field *field)
-{
-	uint8_t *p = d->v->bytes + place->offset + at + field->offset;
-	unsigned size = field->size, skip = size > 8 ? below(d, size / 4) * 4 : 0;
-
-	if (at + field->offset + size > place->length)
-		return;
-	size = size > 8 ? 4 : size;
-	uint64_t mask = size == 8 ? ~0ull : (1ull << size * 8) - 1, old = get(p + skip, size), new = old;
-	for (unsigned i = 0; i < 8 && (new &mask) == old; i++)
-		new = new_value(d, field->role, old, size * 8);
-	memcpy(p + skip, &new, size);
-	say(d, ".%s %#llx->%#llx", field->name, (unsigned long long)old, (unsigned long long)(new &mask));
-}
-
 static void set_random_byte(struct damage *d, const struct place *place)
 {
 	uint64_t at = below(d, place->length);
@@ -177,6 +162,22 @@ static void set_random_byte(struct damage *d, const struct place *place)
 
 	*p ^= below(d, 2) ? 1u << below(d, 8) : 1 + below(d, 255);
 	say(d, " byte %llu %#x->%#x", (unsigned long long)at, old, *p);
+}
+
+static void set_field(struct damage *d, const struct place *place, uint64_t at, const struct field *field)
+{
+	uint8_t *p = d->v->bytes + place->offset + at + field->offset;
+	unsigned size = field->size, skip = size > 8 ? below(d, size / 4) * 4 : 0;
+
+	/* Short descriptors and inodes do not have all fields. */
+	if (at + field->offset + size > place->length)
+		return set_random_byte(d, place);
+	size = size > 8 ? 4 : size;
+	uint64_t mask = size == 8 ? ~0ull : (1ull << size * 8) - 1, old = get(p + skip, size), new = old;
+	for (unsigned i = 0; i < 8 && (new &mask) == old; i++)
+		new = new_value(d, field->role, old, size * 8);
+	memcpy(p + skip, &new, size);
+	say(d, ".%s %#llx->%#llx", field->name, (unsigned long long)old, (unsigned long long)(new &mask));
 }
 
 static void flip_bits(struct damage *d, const struct place *place)
