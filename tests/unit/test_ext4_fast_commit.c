@@ -6,6 +6,7 @@
  */
 #include "ext4_image.h"
 
+#include "base/alloc.h"
 #include "base/crc.h"
 #include "jbd2/jbd2_format.h"
 
@@ -387,9 +388,50 @@ static void test_ext4_fast_commit(void **state)
 	image_remove(&im);
 }
 
+/* Each allocation of a mount fails once: it ends with that, or does without. */
+static void test_ext4_fast_commit_memory(void **state)
+{
+	struct shale_options options = SHALE_OPTIONS_INIT;
+	struct image im;
+	struct area a;
+	bool injected = true;
+
+	image_make(
+		&im,
+		"mkdir -p t/d; head -c 5000 /dev/zero | tr '\\0' x >t/d/file;"
+		"mke2fs -q -F -t ext4 -O ^metadata_csum,^64bit,^resize_inode -I 256 -N 64 -b 1024 -J size=2 "
+		"-d t image 8M");
+	area_begin(&a, &im);
+	many_extents(&a, image_ino(&im, "/mnt/d"), 0);
+	options.threads = 0;
+	for (u64 nth = 1; injected; nth++) {
+		struct mounted m;
+		int err;
+
+		assert_int_equal(shale_new(&options, &m.machine), 0);
+		assert_int_equal(shale_task_new(m.machine, NULL, &m.task), 0);
+		assert_int_equal(
+			shale_disk_add(m.machine, "a", im.path, SHALE_DISK_READ_ONLY | SHALE_DISK_UNLOCKED),
+			0);
+		alloc_fail_set(m.machine, ALLOC_FAIL_NTH, nth, 0);
+		err = shale_mount(m.task, "/dev/a", "/mnt", "ext4", MS_RDONLY, NULL);
+		injected = alloc_fail_injected(m.machine);
+		alloc_fail_clear(m.machine);
+		if (err != -ENOMEM && err) {
+			print_error("allocation %llu: %d\n", (unsigned long long)nth, err);
+			fail();
+		}
+		if (!err)
+			assert_int_equal(image_do(&m, OP_READ, "/mnt/d/new"), 200 * BLOCK);
+		image_unmount(&m);
+	}
+	image_remove(&im);
+}
+
 int main(void)
 {
-	const struct CMUnitTest tests[] = {cmocka_unit_test(test_ext4_fast_commit)};
+	const struct CMUnitTest tests[] = {cmocka_unit_test(test_ext4_fast_commit),
+					   cmocka_unit_test(test_ext4_fast_commit_memory)};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
