@@ -177,6 +177,9 @@ static int walk_map(struct check *c, struct check_inode *ci)
 		err = walk_pointers(c, ci, &ci->raw->i_block[EXT4_IND_BLOCK + level - 1], 1, level, lblk);
 		lblk += 1ull << (level * bits);
 	}
+	if (ext4_has_ro_compat(c->sbi, EXT4_FEATURE_RO_COMPAT_BIGALLOC) && !ci->reserved && ci->end_lblk)
+		check_problem(c, "inode-map", ci->ino, ci->first_pblk,
+			      "has a block map, where bigalloc wants extents");
 	return err;
 }
 
