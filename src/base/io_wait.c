@@ -167,14 +167,9 @@ static void pass_on(struct shale *machine, struct io_poller *poller)
 		completer_wake(machine);
 }
 
-void io_handover(struct shale *machine)
+static void hand_over(struct shale *machine, struct io_poller *poller)
 {
-	struct io_poller *poller;
-
-	if (!machine || machine->single)
-		return;
-	poller = smp_load_acquire(&machine->wait.poller);
-	if (!poller || atomic_read(&poller->inflight) == 0)
+	if (atomic_read(&poller->inflight) == 0)
 		return;
 	/* What has ended by now (a read that the host had in its cache) needs no thread to be woken. */
 	if (poller_trylock(poller)) {
@@ -188,6 +183,21 @@ void io_handover(struct shale *machine)
 	}
 	xchg(&machine->wait.orphaned, 1u);
 	pass_on(machine, poller);
+}
+
+/* Whom unregistering waits for is counted before the poller is looked at: a worker comes here when its item
+ * has ended. */
+void io_handover(struct shale *machine)
+{
+	struct io_poller *poller;
+
+	if (!machine || machine->single)
+		return;
+	__atomic_fetch_add(&machine->wait.handovers, 1u, __ATOMIC_SEQ_CST);
+	poller = __atomic_load_n(&machine->wait.poller, __ATOMIC_SEQ_CST);
+	if (poller)
+		hand_over(machine, poller);
+	__atomic_fetch_sub(&machine->wait.handovers, 1u, __ATOMIC_SEQ_CST);
 }
 
 /* Reaps until this waiter is woken. False when another has the lock, or nothing is in flight that we could
@@ -253,7 +263,7 @@ int io_poller_register(struct shale *machine, struct io_poller *poller)
 	return try_cmpxchg(&machine->wait.poller, &none, poller) ? 0 : -EBUSY;
 }
 
-static void completer_stop(struct machine_wait *mw)
+static void completer_stop(struct machine_wait *mw, struct io_poller *poller)
 {
 	struct io_completer *completer = mw->completer;
 
@@ -261,8 +271,8 @@ static void completer_stop(struct machine_wait *mw)
 		return;
 	smp_store_release(&completer->stopping, true);
 	wake_up(&completer->wq);
-	if (mw->poller)
-		mw->poller->kick(mw->poller);
+	if (poller)
+		poller->kick(poller);
 	machine_thread_join(completer->thread);
 	mw->completer = NULL;
 	kfree(completer);
@@ -272,12 +282,14 @@ void io_poller_unregister(struct io_poller *poller)
 {
 	struct machine_wait *mw = &poller->machine->wait;
 
-	completer_stop(mw);
+	__atomic_store_n(&mw->poller, NULL, __ATOMIC_SEQ_CST);
+	while (__atomic_load_n(&mw->handovers, __ATOMIC_SEQ_CST) != 0)
+		sched_yield();
+	completer_stop(mw, poller);
 	/* Who waited for a request may be here before its reaper has counted it and left. */
 	while (!poller_trylock(poller))
 		sched_yield();
 	BUG_ON(atomic_read(&poller->inflight) != 0);
-	smp_store_release(&mw->poller, NULL);
 }
 
 void io_poller_kick(struct shale *machine)
@@ -312,5 +324,5 @@ int machine_wait_init(struct shale *machine)
 
 void machine_wait_exit(struct shale *machine)
 {
-	completer_stop(&machine->wait);
+	completer_stop(&machine->wait, NULL);
 }

@@ -282,8 +282,9 @@ struct machine_wait {
 	spinlock_t lock;   /* guards io_waiters */
 	u32 nr_io_waiters; /* written under the lock */
 	struct list_head io_waiters;
-	struct io_poller *poller;       /* NULL: none */
-	u32 orphaned;                   /* requests may be in flight whose submitter has gone */
+	struct io_poller *poller; /* NULL: none */
+	u32 handovers;            /* threads that are in io_handover, and may use poller and completer */
+	u32 orphaned;             /* requests may be in flight whose submitter has gone */
 	struct io_completer *completer; /* the completion thread; NULL until needed */
 };
 int machine_wait_init(struct shale *machine);
