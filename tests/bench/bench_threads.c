@@ -11,6 +11,8 @@
 #include "bench.h"
 
 #define ROUNDS 15
+/* Each part takes some 25 ms: the host needs a few to give both threads a processor. */
+#define SPINS 600000
 
 struct worker {
 	struct bench_machine m;
@@ -112,7 +114,7 @@ static void compare(const char *line, struct worker *workers, void (*body)(struc
 	scaling(workers, body, n);
 	for (unsigned i = 0; i < ROUNDS; i++) {
 		s[i] = scaling(workers, body, n);
-		p[i] = scaling(workers, spin, n * 2);
+		p[i] = scaling(workers, spin, SPINS);
 	}
 	bench_report_at_least(line, "times one thread", bench_median(s, ROUNDS), bench_median(p, ROUNDS),
 			      "spinning", 0.9);
@@ -136,9 +138,9 @@ int main(void)
 		for (off_t at = 0; at < 256 << 20; at += 1 << 20)
 			bench_check(shale_pread(w->m.task, w->fd, w->buffer, 1 << 20, at), "pread");
 	}
-	compare("two threads: stat", workers, do_stat, 100000);
-	compare("two threads: open+close", workers, do_open, 50000);
-	compare("two threads: pread 4 KiB", workers, do_pread, 50000);
+	compare("two threads: stat", workers, do_stat, 1000000);
+	compare("two threads: open+close", workers, do_open, 250000);
+	compare("two threads: pread 4 KiB", workers, do_pread, 60000);
 	for (unsigned i = 0; i < 2; i++)
 		shale_task_free(workers[i].m.task);
 	bench_machine_stop(&m);
