@@ -46,18 +46,29 @@ struct shale_task *tool_root_task(void)
 	return root_task;
 }
 
+static const char *skip_name(const char *text, const char *name)
+{
+	size_t len = strlen(name);
+
+	return !strncmp(text, name, len) && !strncmp(text + len, ": ", 2) ? text + len + 2 : text;
+}
+
 void image_error(const char *disk, ssize_t (*words)(struct shale *, char *, size_t), int err)
 {
-	char text[512] = "";
-	size_t len = strlen(disk);
+	char buf[512] = "";
+	const char *text = buf;
 
-	/* The words may begin with the name, which is told anyway. */
-	if (words(tool_machine(), text, sizeof(text)) > 0)
-		tool_error_text(disk, !strncmp(text, disk, len) && !strncmp(text + len, ": ", 2)
-					      ? text + len + 2
-					      : text);
-	else
+	if (words(tool_machine(), buf, sizeof(buf)) <= 0) {
 		tool_error(disk, err);
+		return;
+	}
+	/* The words may begin with the name, which is told anyway, or with names that only this file knows.
+	 */
+	text = skip_name(skip_name(text, disk), "ext4");
+	for (size_t i = 0; i < image_count; i++)
+		if (!strcmp(images[i]->disk, disk))
+			text = skip_name(skip_name(text, images[i]->device), images[i]->device + 5);
+	tool_error_text(disk, text);
 }
 
 /*

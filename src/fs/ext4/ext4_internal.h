@@ -73,6 +73,7 @@ struct ext4_sb_info {
 	struct pool *inode_pool;
 	u8 *fast_commits; /* blocks of them, until they are replayed; fc_tags tags in there are to be */
 	u32 fc_blocks, fc_tags;
+	size_t fc_bytes; /* what fast_commits takes, charged */
 };
 
 struct ext4_inode_info {

@@ -105,22 +105,23 @@ static int scan_block(struct fc_scan *s, const u8 *block)
 	return 0;
 }
 
-static int blocks_grow(struct ext4_sb_info *sbi, u32 *room)
+/* Room for one block more. */
+static int blocks_grow(struct ext4_sb_info *sbi)
 {
 	struct shale *machine = sbi->sb->s_machine;
-	u64 bytes;
+	size_t bytes = max(sbi->fc_bytes * 2, (size_t)sbi->block_size * 16);
 	u8 *grown;
 
-	if (sbi->fc_blocks < *room)
+	if (sbi->fc_blocks < sbi->fc_bytes / sbi->block_size)
 		return 0;
-	*room = max(16u, *room * 2);
-	bytes = (u64)*room * sbi->block_size;
 	if (bytes > machine->options.memory_limit / 4)
 		return -ENOMEM;
 	grown = krealloc(machine, sbi->fast_commits, bytes);
 	if (!grown)
 		return -ENOMEM;
+	machine_charge(machine, (long)(bytes - sbi->fc_bytes));
 	sbi->fast_commits = grown;
+	sbi->fc_bytes = bytes;
 	return 0;
 }
 
@@ -128,13 +129,13 @@ int ext4_fc_scan(struct super_block *sb, struct jbd2_journal *journal, u32 tid, 
 {
 	struct ext4_sb_info *sbi = EXT4_SB(sb);
 	struct fc_scan s = {.sbi = sbi, .tid = tid};
-	u32 nr = jbd2_fc_blocks(journal), room = 0;
+	u32 nr = jbd2_fc_blocks(journal);
 	int err = 0;
 
 	for (u32 i = 0; i < nr && !s.end && !err; i++) {
 		u8 *block;
 
-		err = blocks_grow(sbi, &room);
+		err = blocks_grow(sbi);
 		if (err)
 			return err;
 		block = sbi->fast_commits + (size_t)i * sbi->block_size;
@@ -247,7 +248,7 @@ static int inode_first(struct fc *fc, struct fc_inode *fi)
 	err = raw_edit(fc, fi->ino, &fi->raw);
 	if (err)
 		return err;
-	fi->was_used = used && fi->raw->i_mode.v;
+	fi->was_used = used && le16_to_cpu(fi->raw->i_mode);
 	fi->was_dir = fi->was_used && S_ISDIR(le16_to_cpu(fi->raw->i_mode));
 	return fi->was_used ? fc_extents_load(fc, fi) : 0;
 }
@@ -313,15 +314,20 @@ static int seal(struct fc *fc)
 
 /* ---- Inodes */
 
+static u32 links(const struct fc_inode *fi)
+{
+	return le16_to_cpu(fi->raw->i_links_count);
+}
+
 static void links_add(struct fc_inode *fi, int add)
 {
-	u32 links = le16_to_cpu(fi->raw->i_links_count);
+	u32 nr = links(fi);
 
 	if (add < 0)
-		links -= links > 0;
-	else if (links < LINKS_MAX)
-		links++;
-	fi->raw->i_links_count = cpu_to_le16((u16)links);
+		nr -= nr > 0;
+	else if (nr < LINKS_MAX)
+		nr++;
+	fi->raw->i_links_count = cpu_to_le16((u16)nr);
 }
 
 /* A whole inode, but for its blocks, which have records of their own, and its attributes. */
@@ -348,7 +354,7 @@ static int replay_inode(struct fc *fc, const u8 *value, u32 len)
 	/* Blocks of the tree carry the generation in their checksums. */
 	if (generation != le32_to_cpu(fi->raw->i_generation))
 		fi->changed = true;
-	if (fi->raw->i_links_count.v)
+	if (links(fi))
 		fi->deleted = false;
 	return 0;
 }
@@ -423,7 +429,7 @@ static int replay_links(struct fc *fc, u16 tag, const struct ext4_fc_dentry_info
 	} else {
 		links_add(fi, -1);
 	}
-	if (fi->raw->i_links_count.v)
+	if (links(fi))
 		return 0;
 	fi->deleted = true;
 	return fc_inode_truncate(fc, fi);
@@ -461,13 +467,13 @@ static int replay_name(struct fc *fc, u16 tag, const u8 *value, u32 len)
 	err = fc_inode_get(fc, le32_to_cpu(d->fc_ino), &fi);
 	if (!err)
 		err = fc_inode_get(fc, le32_to_cpu(d->fc_parent_ino), &parent);
-	if (err || !parent->raw->i_links_count.v) /* the directory went afterwards */
+	if (err || !links(parent)) /* the directory went afterwards */
 		return err;
 	if (memchr(d->fc_dname, '/', name_len) || memchr(d->fc_dname, 0, name_len))
 		return corrupted(fc, "an impossible name", fi->ino);
 	if (tag == EXT4_FC_TAG_UNLINK)
 		return fc_dir_remove(fc, parent, d->fc_dname, name_len, fi->ino);
-	if (!fi->raw->i_links_count.v)
+	if (!links(fi))
 		return 0;
 	if (tag == EXT4_FC_TAG_CREAT && S_ISDIR(le16_to_cpu(fi->raw->i_mode)))
 		err = fc_dir_make(fc, fi, parent->ino);
@@ -508,7 +514,7 @@ static int mark_used(struct fc *fc)
 	if (err)
 		return err;
 	xa_for_each (&fc->inodes, ino, fi) {
-		bool used = fi->raw->i_links_count.v, dir = used && S_ISDIR(le16_to_cpu(fi->raw->i_mode));
+		bool used = links(fi), dir = used && S_ISDIR(le16_to_cpu(fi->raw->i_mode));
 
 		if (fi->deleted) /* at a time that is not recorded */
 			fi->raw->i_dtime = fi->raw->i_ctime;
@@ -530,7 +536,7 @@ static int write_trees(struct fc *fc)
 		return err;
 	xa_for_each (&fc->inodes, ino, fi) {
 		fc_dir_free(fi);
-		if (fi->raw->i_links_count.v)
+		if (links(fi))
 			err = fc_extents_write(fc, fi);
 		if (err)
 			break;
@@ -574,8 +580,10 @@ static void fc_free(struct fc *fc)
 void ext4_fc_free_scan(struct ext4_sb_info *sbi)
 {
 	kfree(sbi->fast_commits);
+	machine_uncharge(sbi->sb->s_machine, (long)sbi->fc_bytes);
 	sbi->fast_commits = NULL;
-	sbi->fc_tags = 0;
+	sbi->fc_bytes = 0;
+	sbi->fc_blocks = sbi->fc_tags = 0;
 }
 
 static void fc_init(struct fc *fc, struct super_block *sb)

@@ -213,7 +213,7 @@ int fc_ranges_mark(struct fc *fc)
 	if (err)
 		return err;
 	xa_for_each (&fc->inodes, ino, fi) {
-		if (fi->raw->i_links_count.v)
+		if (le16_to_cpu(fi->raw->i_links_count))
 			err = inode_mark(fc, fi);
 		if (err)
 			break;
@@ -342,7 +342,7 @@ static void set_blocks(struct fc *fc, struct fc_inode *fi)
 		clusters += end + 1 - max(first, next);
 		next = end + 1;
 	}
-	if (fi->raw->i_file_acl_lo.v || fi->raw->i_file_acl_high.v)
+	if (le32_to_cpu(fi->raw->i_file_acl_lo) || le16_to_cpu(fi->raw->i_file_acl_high))
 		clusters++;
 	blocks = clusters << sbi->cluster_bits;
 	if (!(le32_to_cpu(fi->raw->i_flags) & EXT4_HUGE_FILE_FL))

@@ -199,6 +199,6 @@ int ext4_journal_load(struct super_block *sb, struct fs_context *fc)
 	if (err == -ENOMEM && !why[0])
 		snprintf(why, sizeof(why), "the journal needs more memory than the machine has left for it");
 	if (err)
-		errorfc(fc, "ext4: %s: %s", sb->s_id, why[0] ? why : "the journal cannot be recovered");
+		errorfc(fc, "%s: %s", sb->s_id, why[0] ? why : "the journal cannot be recovered");
 	return err;
 }

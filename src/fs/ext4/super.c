@@ -113,13 +113,13 @@ static int read_super(struct super_block *sb, struct fs_context *fc)
 	int err;
 
 	if (check_mul_overflow(sbi->opt.sb_block, (u64)1024, &at) || !range_fits(at, 1024, device_bytes)) {
-		errorfc(fc, "%s is too short (%llu bytes) for a super block at %llu KiB", sb->s_id,
+		errorfc(fc, "%s: too short (%llu bytes) for a super block at %llu KiB", sb->s_id,
 			(unsigned long long)device_bytes, (unsigned long long)sbi->opt.sb_block);
 		return -EINVAL;
 	}
 	err = read_super_bytes(sb, at, max(1024u, bdev_logical_block_size(sbi->bdev)));
 	if (err) {
-		errorfc(fc, "cannot read the super block of %s", sb->s_id);
+		errorfc(fc, "%s: cannot read the super block", sb->s_id);
 		return err;
 	}
 	err = ext4_super_check(sbi, device_bytes, why, sizeof(why));
@@ -161,7 +161,7 @@ static int read_replayed_super(struct super_block *sb, struct fs_context *fc)
 	int err = read_super(sb, fc);
 
 	if (!err && sbi->block_size != block_size) {
-		errorfc(fc, "ext4: %s: the journal holds a super block with blocks of %u bytes", sb->s_id,
+		errorfc(fc, "%s: the journal holds a super block with blocks of %u bytes", sb->s_id,
 			sbi->block_size);
 		err = -EFSCORRUPTED;
 	}
@@ -341,7 +341,7 @@ static int ext4_check(struct fs_context *fc) __no_lock_analysis
 	/* A tree: the device was mounted already. */
 	if (!err) {
 		up_write(&fc->root->d_sb->s_umount);
-		errorfc(fc, "%s is mounted", fc->root->d_sb->s_id);
+		errorfc(fc, "%s: mounted", fc->root->d_sb->s_id);
 		return -EBUSY;
 	}
 	return err == -ECANCELED ? 0 : err;

@@ -95,6 +95,12 @@ void check_progress(struct check *c, const char *what, u64 done, u64 all)
 	tell_progress(c, "%s, %u%%", what, percent);
 }
 
+void check_charge(struct check *c, size_t bytes)
+{
+	c->charged += bytes;
+	machine_charge(c->machine, (long)bytes);
+}
+
 int check_array_add(struct check *c, struct check_array *a, const void *item, size_t size)
 {
 	if (a->count == a->room) {
@@ -103,6 +109,7 @@ int check_array_add(struct check *c, struct check_array *a, const void *item, si
 
 		if (!items)
 			return -ENOMEM;
+		check_charge(c, (room - a->room) * size);
 		a->items = items;
 		a->room = room;
 	}
@@ -113,11 +120,16 @@ int check_array_add(struct check *c, struct check_array *a, const void *item, si
 /* What reading the super block ended with: a damaged volume, or none that can be checked. */
 static int super_refused(struct check *c, int err, const char *why)
 {
+	char names[64];
+	int n;
+
 	if (le16_to_cpu(c->sbi->es.s_magic) != EXT4_SUPER_MAGIC)
 		return err;
 	if (err != -EINVAL && err != -EFSCORRUPTED && err != -EFSBADCRC)
 		return err;
-	check_problem(c, "super-block", 0, 0, "%s", why);
+	/* The words begin with the names of type and device, which whoever checks knows. */
+	n = snprintf(names, sizeof(names), "%s: %s: ", c->sb->s_type->name, c->sb->s_id);
+	check_problem(c, "super-block", 0, 0, "%s", strncmp(why, names, n) ? why : why + n);
 	return 0;
 }
 
@@ -139,6 +151,7 @@ static int prepare(struct check *c)
 	if (!c->groups || !c->meta_blocks || !c->used_clusters || !c->used_inodes || !c->kinds ||
 	    !c->links_stored || !c->links_found)
 		return -ENOMEM;
+	check_charge(c, c->sbi->groups_count * sizeof(*c->groups));
 	return 0;
 }
 
@@ -165,6 +178,7 @@ static void release(struct check *c)
 	kfree(c->run_buf);
 	kfree(c->inode_buf);
 	check_quotas_free(c);
+	machine_uncharge(c->machine, (long)c->charged);
 }
 
 static int run_passes(struct check *c)

@@ -290,6 +290,7 @@ static int check_table(struct check *c, u32 group, u8 *buf, u32 run)
 	u32 first = group * sbi->inodes_per_group + 1;
 	int err = 0;
 
+	check_charge(c, used * (sizeof(*c->kinds) + sizeof(*c->links_stored) + sizeof(*c->links_found)));
 	for (u32 block = 0; block < blocks && !err; block += run) {
 		u32 n = min(run, blocks - block), index = block * sbi->inodes_per_block;
 		u32 end = min(index + n * sbi->inodes_per_block, used);

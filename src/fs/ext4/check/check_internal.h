@@ -32,6 +32,9 @@ struct check_array {
 	size_t count, room;
 };
 int check_array_add(struct check *c, struct check_array *a, const void *item, size_t size) __must_check;
+/* Counts memory of the check against the machine's limit, until the check ends. Of what is as large as the
+ * volume only that part which the host has to give, since it is written. */
+void check_charge(struct check *c, size_t bytes);
 
 struct check_group {
 	struct ext4_group desc;
@@ -66,6 +69,7 @@ struct check {
 	struct super_block *sb;
 	struct ext4_sb_info *sbi;
 	struct fs_check *out;
+	size_t charged;            /* bytes */
 	bool stop;                 /* the caller had enough */
 	bool replayed;             /* else some words may be better in the journal */
 	const char *progress_what; /* told last */

@@ -40,6 +40,7 @@ static int grow(struct check *c, struct check_quota *q)
 		if (q->slots[i].used)
 			*find_slot(slots, room, q->slots[i].id) = q->slots[i];
 	kvfree(q->slots);
+	check_charge(c, (room - q->room) * sizeof(*slots));
 	q->slots = slots;
 	q->room = room;
 	return 0;
