@@ -65,6 +65,7 @@ static int log_record(struct filter_rq *frq)
 	if (!entry)
 		return -ENOMEM;
 	entry->fua = rq->cmd_flags & REQ_FUA;
+	entry->meta = rq->cmd_flags & REQ_META;
 	if (req_op(rq) == REQ_OP_WRITE)
 		rq_for_each_segment(bv, rq, it)
 		{

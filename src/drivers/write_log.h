@@ -28,6 +28,7 @@ enum write_log_op { WRITE_LOG_WRITE, WRITE_LOG_FLUSH, WRITE_LOG_DISCARD, WRITE_L
 struct write_log_entry {
 	enum write_log_op op;
 	bool fua;
+	bool meta;       /* marked as metadata (REQ_META) */
 	sector_t sector; /* of writes, discards, zeroes */
 	u64 bytes;
 	const void *data;   /* `bytes` of a write; the text of a mark, with a NUL */

@@ -236,13 +236,13 @@ static void test_log_records_order_data_and_kind(void **state)
 	assert_int_equal(disk_read(bdev, 8, out, 4096), 0);
 	assert_int_equal(blkdev_issue_flush(bdev), 0);
 	assert_int_equal(write_log_mark(log, "after flush"), 0);
-	assert_int_equal(disk_io(bdev, REQ_OP_WRITE | REQ_FUA, 100, in + 4096, 512), 0);
+	assert_int_equal(disk_io(bdev, REQ_OP_WRITE | REQ_FUA | REQ_META, 100, in + 4096, 512), 0);
 	assert_int_equal(blkdev_issue_discard(bdev, 8, 8), 0);
 	assert_int_equal(write_log_count(log), 5);
 
 	assert_int_equal(write_log_entry(log, 0, &e), 0);
 	assert_int_equal(e.op, WRITE_LOG_WRITE);
-	assert_false(e.fua);
+	assert_false(e.fua || e.meta);
 	assert_int_equal(e.sector, 8);
 	assert_int_equal(e.bytes, 4096);
 	assert_memory_equal(e.data, in, 4096);
@@ -252,7 +252,7 @@ static void test_log_records_order_data_and_kind(void **state)
 	assert_int_equal(write_log_find_mark(log, "after flush", 0), 2);
 	assert_int_equal(write_log_find_mark(log, "after flush", 3), -ENOENT);
 	assert_int_equal(write_log_entry(log, 3, &e), 0);
-	assert_true(e.op == WRITE_LOG_WRITE && e.fua);
+	assert_true(e.op == WRITE_LOG_WRITE && e.fua && e.meta);
 	assert_int_equal(write_log_entry(log, 4, &e), 0);
 	assert_int_equal(e.op, WRITE_LOG_DISCARD);
 	assert_int_equal(e.bytes, 4096);
