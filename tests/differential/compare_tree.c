@@ -1,10 +1,14 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * usage: compare_tree IMAGE [SHALE-IMAGE [names]]
+ * usage: compare_tree IMAGE [SHALE-IMAGE [names] | DIRECTORY [UID GID]]
  *
  * With two images the kernel reads the first and shale the second. `names`: of directories only what names
  * they hold, not how or since when; nor how many blocks there are to hold them, nor times of change, which
  * recovery itself makes.
+ *
+ * With a directory: a copy of the image is mounted there, by shale. What FUSE does not carry is left out
+ * (birth time and flags, ioctls, extents, which filesystem it is). UID GID: whose mount that is (-o owner):
+ * he is there what root is in the image.
  *
  * X4, E1-E5, E8, P1, P5, V9: walks the whole volume on the kernel's mount and on shale and compares all that
  * can be read of it: directory entries in their order with their positions, statx, symlinks, attributes,
@@ -26,7 +30,9 @@
 #define CHUNK (1 << 20)
 
 static char *data[2];
-static bool names_only;
+static bool names_only, mounted;
+static uid_t owner_uid; /* who is shown in root's place, through a mount */
+static gid_t owner_gid;
 
 static int open_both(const char *path, uint64_t flags, long fd[2])
 {
@@ -70,6 +76,19 @@ static void compare_statx_masks(const char *path, int flags)
 	}
 }
 
+static uint32_t as_owner(uint32_t id, uint32_t owner)
+{
+	return id ? id : owner;
+}
+
+/* Leaves out what FUSE does not carry. */
+static void as_mounted(struct statx *stx)
+{
+	stx->stx_mask &= STATX_BASIC_STATS;
+	stx->stx_attributes = stx->stx_attributes_mask = 0;
+	memset(&stx->stx_btime, 0, sizeof(stx->stx_btime));
+}
+
 static bool compare_statx(const char *path, int flags, struct statx *out)
 {
 	struct statx stx[2];
@@ -79,6 +98,11 @@ static bool compare_statx(const char *path, int flags, struct statx *out)
 	EACH r[s] = sides[s]->statx(AT_FDCWD, path, flags, STATX_BASIC_STATS | STATX_BTIME, &stx[s]);
 	if (!same("statx", path, r[0], r[1]) || r[0])
 		return false;
+	if (mounted) {
+		EACH as_mounted(&stx[s]);
+		stx[KERNEL].stx_uid = as_owner(stx[KERNEL].stx_uid, owner_uid);
+		stx[KERNEL].stx_gid = as_owner(stx[KERNEL].stx_gid, owner_gid);
+	}
 #define FIELD(f) same(#f, path, (long)stx[0].f, (long)stx[1].f)
 	FIELD(stx_mask);
 	FIELD(stx_blksize);
@@ -96,7 +120,8 @@ static bool compare_statx(const char *path, int flags, struct statx *out)
 	FIELD(stx_rdev_major);
 	FIELD(stx_rdev_minor);
 #undef FIELD
-	compare_statx_masks(path, flags);
+	if (!mounted)
+		compare_statx_masks(path, flags);
 	compare_time("atime", path, &stx[0].stx_atime, &stx[1].stx_atime);
 	if (names_only && S_ISDIR(stx[0].stx_mode)) {
 		*out = stx[0];
@@ -122,6 +147,8 @@ static void compare_stat(const char *path)
 	if (names_only && S_ISDIR(st[0].st_mode))
 		return;
 	EACH st[s].st_dev = 0;
+	st[KERNEL].st_uid = as_owner(st[KERNEL].st_uid, owner_uid);
+	st[KERNEL].st_gid = as_owner(st[KERNEL].st_gid, owner_gid);
 	if (names_only)
 		st[0].st_ctim = st[1].st_ctim;
 	if (memcmp(&st[0], &st[1], sizeof(st[0])))
@@ -318,10 +345,12 @@ static void compare_data(const char *path, off_t size)
 	EACH r[s] = sides[s]->pread((int)fd[s], data[s], 10, size > 5 ? size - 5 : 0);
 	same_bytes("pread, end", path, size, r[0], r[1]);
 	compare_holes(path, fd, size);
-	compare_extents(path, fd, 0);
-	compare_extents(path, fd, FIEMAP_FLAG_XATTR);
-	compare_extent_requests(path, fd);
-	compare_ioctls(path, fd);
+	if (!mounted) {
+		compare_extents(path, fd, 0);
+		compare_extents(path, fd, FIEMAP_FLAG_XATTR);
+		compare_extent_requests(path, fd);
+		compare_ioctls(path, fd);
+	}
 	EACH sides[s]->lseek((int)fd[s], 3, SEEK_SET);
 	for (int i = 0; i < 3; i++) {
 		EACH r[s] = sides[s]->read((int)fd[s], data[s], 1001);
@@ -342,6 +371,8 @@ static void compare_direct(const char *path)
 	if (open_both(path, O_RDONLY | O_DIRECT, fd))
 		return;
 	for (unsigned i = 0; i < sizeof(tries) / sizeof(tries[0]); i++) {
+		if (mounted && (tries[i].at | (off_t)tries[i].bytes) % 4096)
+			continue; /* FUSE takes any place */
 		EACH r[s] = sides[s]->pread((int)fd[s], data[s], tries[i].bytes, tries[i].at);
 		same_bytes("pread, O_DIRECT", path, tries[i].at, r[0], r[1]);
 	}
@@ -430,9 +461,11 @@ static void compare_directory(const char *path)
 		free(names);
 		return;
 	}
-	compare_extent_requests(path, fd);
-	compare_extents(path, fd, FIEMAP_FLAG_XATTR);
-	compare_ioctls(path, fd);
+	if (!mounted) {
+		compare_extent_requests(path, fd);
+		compare_extents(path, fd, FIEMAP_FLAG_XATTR);
+		compare_ioctls(path, fd);
+	}
 	/* Not of a file: what ends later in the ring counts as a signal, which cuts the kernel's listings. */
 	EACH r[s] = sides[s]->fadvise((int)fd[s], 0, 0, POSIX_FADV_WILLNEED);
 	same("fadvise", path, r[0], r[1]);
@@ -516,7 +549,11 @@ static void compare_statfs(void)
 	if (!same("statfs", "/", r[0], r[1]) || r[0])
 		return;
 #define FIELD(x) same(#x, "/", (long)f[0].x, (long)f[1].x)
-	FIELD(f_type);
+	if (!mounted) {
+		FIELD(f_type);
+		FIELD(f_fsid.__val[0]);
+		FIELD(f_fsid.__val[1]);
+	}
 	FIELD(f_bsize);
 	FIELD(f_blocks);
 	if (!names_only) {
@@ -528,23 +565,38 @@ static void compare_statfs(void)
 	FIELD(f_namelen);
 	FIELD(f_frsize);
 	FIELD(f_flags);
-	FIELD(f_fsid.__val[0]);
-	FIELD(f_fsid.__val[1]);
 #undef FIELD
+}
+
+/* Whose mount the directory is may follow. */
+static void start_mounted(int argc, char **argv)
+{
+	mounted = true;
+	if (argc == 5) {
+		owner_uid = (uid_t)strtoul(argv[3], NULL, 0);
+		owner_gid = (gid_t)strtoul(argv[4], NULL, 0);
+	}
+	sides_start_mounted(argv[1], NULL, argv[2], owner_uid, owner_gid);
 }
 
 int main(int argc, char **argv)
 {
-	if (argc < 2 || argc > 4)
+	struct stat st;
+
+	if (argc < 2 || argc > 5)
 		return 2;
-	names_only = argc == 4;
 	EACH
 	{
 		data[s] = aligned_alloc(4096, CHUNK);
 		if (!data[s])
 			return 1;
 	}
-	sides_start_two(argv[1], argv[argc > 2 ? 2 : 1], NULL, 0, 1);
+	if (argc > 2 && !stat(argv[2], &st) && S_ISDIR(st.st_mode)) {
+		start_mounted(argc, argv);
+	} else {
+		names_only = argc == 4;
+		sides_start_two(argv[1], argv[argc > 2 ? 2 : 1], NULL, 0, 1);
+	}
 	compare_statfs();
 	compare_path("/");
 	sides_stop();

@@ -40,7 +40,12 @@ struct side {
 	long (*chdir)(const char *path);
 	long (*dup3)(int oldfd, int newfd, int flags);
 	long (*fcntl)(int fd, int cmd, unsigned long arg);
+	long (*may_exec)(int dfd, const char *path); /* execveat that only asks (Linux 6.14) */
 };
+
+#ifndef AT_EXECVE_CHECK
+#define AT_EXECVE_CHECK 0x10000
+#endif
 
 #define KERNEL 0
 #define SHALE  1
@@ -57,6 +62,12 @@ void sides_start_debugfs(const char *image);
 /* The same with an image for each, of which they are copies. */
 void sides_start_two(const char *kernel_image, const char *shale_image, const char *extra, unsigned threads,
 		     uint64_t seed);
+/*
+ * The same with a directory, where a copy of the image (and of extra, on its /mnt) is mounted through FUSE,
+ * in shale's place. uid and gid: who may use that mount, if it is not root's; then everything there is asked
+ * as he, and by the kernel as root without CAP_SYS_ADMIN.
+ */
+void sides_start_mounted(const char *image, const char *extra, const char *directory, uid_t uid, gid_t gid);
 /* Ends shale's side; the kernel's mounts go with the process's mount namespace. */
 void sides_stop(void);
 /* Everything on both sides goes on as that user. */

@@ -99,6 +99,12 @@ static long k_chdir(const char *path)
 {
 	return result(chdir(path));
 }
+static long k_may_exec(int dfd, const char *path)
+{
+	static char *const none[] = {"", NULL};
+
+	return result(syscall(SYS_execveat, dfd, path, none, none, AT_EXECVE_CHECK));
+}
 static long k_dup3(int oldfd, int newfd, int flags)
 {
 	return result(dup3(oldfd, newfd, flags));
@@ -135,4 +141,5 @@ const struct side side_kernel = {
 	.chdir = k_chdir,
 	.dup3 = k_dup3,
 	.fcntl = k_fcntl,
+	.may_exec = k_may_exec,
 };

@@ -5,6 +5,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <grp.h>
+#include <linux/capability.h>
 #include <sched.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -84,7 +85,27 @@ static void start_shale(const char *image, const char *extra, unsigned threads, 
 	side_task = root_task;
 }
 
-static void start_kernel(const char *image, const char *extra)
+/* Whether the kernel's side has the right to see trusted attributes. */
+static void set_sys_admin(bool on)
+{
+	struct __user_cap_header_struct head = {.version = _LINUX_CAPABILITY_VERSION_3};
+	struct __user_cap_data_struct data[2];
+	uint32_t bit = 1u << CAP_SYS_ADMIN;
+
+	must(!syscall(SYS_capget, &head, data), "capget");
+	data[0].effective = on ? data[0].effective | bit : data[0].effective & ~bit;
+	must(!syscall(SYS_capset, &head, data), "capset");
+}
+
+static void need_root(void)
+{
+	if (geteuid()) {
+		fprintf(stderr, "needs root, for the kernel's mount\n");
+		exit(77);
+	}
+}
+
+static void start_kernel(const char *image, const char *extra, const char *options)
 {
 	static const char template[] = "/tmp/shale-diff.XXXXXX";
 
@@ -98,9 +119,9 @@ static void start_kernel(const char *image, const char *extra)
 			     !mount(NULL, top, NULL, MS_PRIVATE, NULL),
 		     "private mount");
 	}
-	run("mount -o ro,loop '%s' '%s'", image, top);
+	run("mount -o %s,loop '%s' '%s'", options, image, top);
 	if (extra)
-		run("mount -o ro,loop '%s' '%s/mnt'", extra, top);
+		run("mount -o %s,loop '%s' '%s/mnt'", options, extra, top);
 	old_root = open("/", O_PATH | O_DIRECTORY);
 	must(old_root >= 0 && !chroot(top) && !chdir("/"), "chroot");
 }
@@ -108,18 +129,26 @@ static void start_kernel(const char *image, const char *extra)
 void sides_start_two(const char *kernel_image, const char *shale_image, const char *extra, unsigned threads,
 		     uint64_t seed)
 {
-	if (geteuid()) {
-		fprintf(stderr, "needs root, for the kernel's mount\n");
-		exit(77);
-	}
+	need_root();
 	umask(0);
 	start_shale(shale_image, extra, threads, seed);
-	start_kernel(kernel_image, extra);
+	start_kernel(kernel_image, extra, "ro");
 }
 
 void sides_start(const char *image, const char *extra, unsigned threads, uint64_t seed)
 {
 	sides_start_two(image, image, extra, threads, seed);
+}
+
+void sides_start_mounted(const char *image, const char *extra, const char *directory, uid_t uid, gid_t gid)
+{
+	need_root();
+	umask(0);
+	sides[SHALE] = &side_directory;
+	directory_start(directory, uid, gid);
+	start_kernel(image, extra, "ro,nosuid,nodev");
+	if (uid)
+		set_sys_admin(false);
 }
 
 void sides_start_debugfs(const char *image)
@@ -129,7 +158,7 @@ void sides_start_debugfs(const char *image)
 	debugfs_start(image);
 }
 
-void sides_stop(void)
+static void stop_shale(void)
 {
 	int err;
 
@@ -139,6 +168,14 @@ void sides_stop(void)
 	err = shale_free(machine);
 	if (err)
 		differ("shale_free: %s", strerror(-err));
+}
+
+void sides_stop(void)
+{
+	if (machine)
+		stop_shale();
+	else
+		set_sys_admin(true);
 	if (sides[KERNEL] != &side_kernel)
 		return;
 	must(!fchdir(old_root) && !chroot("."), "chroot back");
@@ -169,6 +206,10 @@ void sides_become(uid_t uid, gid_t gid, const gid_t *groups, unsigned ngroups)
 	unsigned i = 0;
 
 	become_kernel(uid, gid, groups, ngroups);
+	if (!machine) {
+		directory_become(uid, gid, groups, ngroups);
+		return;
+	}
 	while (i < 8 && user_tasks[i] && user_ids[i] != uid)
 		i++;
 	if (i == 8)
@@ -211,8 +252,9 @@ bool same(const char *what, const char *object, long kernel, long shale)
 	compared++;
 	if (kernel == shale)
 		return true;
-	differ("%s %s: %s %ld (%s), shale %ld (%s)", what, object, sides[KERNEL]->name, kernel,
-	       kernel < 0 ? strerror((int)-kernel) : "", shale, shale < 0 ? strerror((int)-shale) : "");
+	differ("%s %s: %s %ld (%s), %s %ld (%s)", what, object, sides[KERNEL]->name, kernel,
+	       kernel < 0 ? strerror((int)-kernel) : "", sides[SHALE]->name, shale,
+	       shale < 0 ? strerror((int)-shale) : "");
 	return false;
 }
 
