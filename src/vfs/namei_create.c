@@ -348,11 +348,8 @@ long do_linkat(int odfd, const char *oname, int ndfd, const char *nname, int at_
 
 	if (at_flags & ~(AT_SYMLINK_FOLLOW | AT_EMPTY_PATH))
 		return -EINVAL;
-	if (at_flags & AT_EMPTY_PATH) {
-		if (!capable(SHALE_CAP_DAC_READ_SEARCH))
-			return -ENOENT;
-		how |= LOOKUP_EMPTY;
-	}
+	if (at_flags & AT_EMPTY_PATH)
+		how |= LOOKUP_EMPTY | LOOKUP_LINKAT_EMPTY;
 	if (at_flags & AT_SYMLINK_FOLLOW)
 		how |= LOOKUP_FOLLOW;
 	err = user_path_at(odfd, oname, how, &old);

@@ -85,7 +85,10 @@ static int start_at_fd(struct nameidata *nd, const char *text)
 
 	if (!f.file)
 		return -EBADF;
-	if (*text && !d_can_lookup(f.file->f_path.dentry)) {
+	if (nd->flags & LOOKUP_LINKAT_EMPTY && f.file->f_cred != current_cred() &&
+	    !capable(SHALE_CAP_DAC_READ_SEARCH)) {
+		err = -ENOENT;
+	} else if (*text && !d_can_lookup(f.file->f_path.dentry)) {
 		err = -ENOTDIR;
 	} else if (nd->flags & LOOKUP_RCU) {
 		nd->path = f.file->f_path;

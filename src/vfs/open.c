@@ -199,9 +199,10 @@ static int do_dentry_open(struct file *file, struct inode *inode)
 		return 0;
 	}
 	mode |= FMODE_LSEEK | FMODE_PREAD | FMODE_PWRITE;
-	mode |= (acc & MAY_READ ? FMODE_READ : 0) | (acc & MAY_WRITE ? FMODE_WRITE : 0);
+	if ((file->f_flags & O_ACCMODE) != O_ACCMODE) // which opens for neither, after asking for both
+		mode |= (acc & MAY_READ ? FMODE_READ : 0) | (acc & MAY_WRITE ? FMODE_WRITE : 0);
 	if (unlikely(S_ISFIFO(inode->i_mode))) // pipes are not there yet
-		return -EOPNOTSUPP;
+		return (file->f_flags & O_ACCMODE) == O_ACCMODE ? -EINVAL : -EOPNOTSUPP;
 	file->f_op = inode->i_fop;
 	if (unlikely(!file->f_op))
 		return -ENODEV;

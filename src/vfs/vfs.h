@@ -26,6 +26,7 @@ int vfs_sysctl_set(struct shale *machine, const char *name, int value);
 #define LOOKUP_DIRECTORY     0x0002u
 #define LOOKUP_AUTOMOUNT     0x0004u
 #define LOOKUP_EMPTY         0x4000u
+#define LOOKUP_LINKAT_EMPTY  0x8000u // the descriptor must be one that the caller opened
 #define LOOKUP_RCU           0x0040u
 #define LOOKUP_PARENT        0x0010u
 #define LOOKUP_NO_SYMLINKS   0x010000u

@@ -1,0 +1,236 @@
+/* SPDX-License-Identifier: MIT */
+/* Calls made from a seed: few names, so that they meet; arguments that are mostly right. */
+#include "history.h"
+
+#include <fcntl.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/sysmacros.h>
+
+#define COUNT(a) (sizeof(a) / sizeof((a)[0]))
+
+static const struct {
+	const char *name;
+	unsigned weight;
+} kinds[] = {
+#define OP(name, weight) {#name, weight},
+#include "ops.h"
+#undef OP
+};
+
+const char *op_name(enum op_kind kind)
+{
+	return kinds[kind].name;
+}
+
+static uint64_t next(struct generator *g)
+{
+	uint64_t x = g->state += 0x9e3779b97f4a7c15ull;
+
+	x = (x ^ x >> 30) * 0xbf58476d1ce4e5b9ull;
+	x = (x ^ x >> 27) * 0x94d049bb133111ebull;
+	return x ^ x >> 31;
+}
+static unsigned below(struct generator *g, unsigned n)
+{
+	return (unsigned)(next(g) % n);
+}
+static bool one_in(struct generator *g, unsigned n)
+{
+	return below(g, n) == 0;
+}
+#define PICK(g, list) ((list)[below(g, COUNT(list))])
+
+static enum op_kind pick_kind(struct generator *g)
+{
+	unsigned sum = 0, at;
+
+	for (unsigned i = 0; i < OP_KINDS; i++)
+		sum += kinds[i].weight;
+	at = below(g, sum);
+	for (unsigned i = 0; i < OP_KINDS; i++) {
+		if (at < kinds[i].weight)
+			return (enum op_kind)i;
+		at -= kinds[i].weight;
+	}
+	return 0;
+}
+
+static void make_path(struct generator *g, char *path)
+{
+	static const char *const dirs[] = {"",     "",     "",  "a/",  "a/", "b/",
+					   "a/c/", "b/d/", "/", "/a/", "s/", "../"};
+	static const char *const names[] = {"f", "f", "g", "g", "h", "a", "b", "c", "d", "s", "t"};
+	static const char *const odd[] = {".",   "..", "f/", "a/", "a//", "s/", "\x01\xff name",
+					  "a/.", "/",  "f/x"};
+	size_t len;
+
+	if (one_in(g, 150)) {
+		*path = '\0';
+		return;
+	}
+	strcpy(path, PICK(g, dirs));
+	if (one_in(g, 15)) {
+		strcat(path, PICK(g, odd));
+	} else if (one_in(g, 40)) {
+		len = strlen(path);
+		memset(path + len, 'n', 256);
+		path[len + (one_in(g, 3) ? 256 : one_in(g, 2) ? 255 : 60)] = '\0';
+	} else {
+		strcat(path, PICK(g, names));
+	}
+}
+
+static int make_dfd(struct generator *g, unsigned often)
+{
+	return one_in(g, often) ? (int)below(g, SLOTS) : DFD_CWD;
+}
+
+static mode_t make_mode(struct generator *g)
+{
+	static const mode_t modes[] = {0644,  0755,  0777,  0777,  0666, 0600, 0700, 0,    01777,
+				       02755, 02775, 04755, 06777, 0070, 0007, 0711, 07777};
+
+	return PICK(g, modes);
+}
+
+/* Opening a fifo must not block. */
+static void make_open(struct generator *g, struct op *op)
+{
+	static const int access[] = {O_RDONLY, O_RDONLY, O_RDWR, O_RDWR, O_WRONLY, O_ACCMODE};
+	static const int more[] = {O_EXCL,    O_TRUNC,   O_APPEND, O_DIRECTORY,         O_NOFOLLOW,
+				   O_CLOEXEC, O_NOATIME, O_PATH,   O_DIRECTORY | O_PATH};
+
+	op->slot = (int)below(g, SLOTS);
+	op->flags = (unsigned)PICK(g, access) | O_NONBLOCK;
+	if (one_in(g, 2))
+		op->flags |= O_CREAT;
+	if (one_in(g, 3))
+		op->flags |= (unsigned)PICK(g, more);
+	if (one_in(g, 8))
+		op->flags |= (unsigned)PICK(g, more);
+	if (one_in(g, 4))
+		op->flags = O_RDONLY | O_DIRECTORY;
+	op->mode = make_mode(g);
+}
+
+static void make_mknod(struct generator *g, struct op *op)
+{
+	static const mode_t types[] = {S_IFREG, S_IFREG, 0,       S_IFIFO, S_IFSOCK,
+				       S_IFCHR, S_IFBLK, S_IFDIR, S_IFLNK};
+
+	op->mode = make_mode(g) | PICK(g, types);
+	op->dev = one_in(g, 4) ? 0 : makedev(1 + below(g, 3), below(g, 300));
+}
+
+static void make_flags(struct generator *g, struct op *op)
+{
+	static const int stat_flags[] = {0, AT_SYMLINK_NOFOLLOW, AT_SYMLINK_NOFOLLOW, AT_EMPTY_PATH};
+	static const int link_flags[] = {0, 0, AT_SYMLINK_FOLLOW, AT_EMPTY_PATH, 1};
+	static const int access_flags[] = {0, AT_EACCESS, AT_SYMLINK_NOFOLLOW, AT_EMPTY_PATH};
+
+	switch (op->kind) {
+	case OP_stat:
+		op->flags = (unsigned)PICK(g, stat_flags);
+		break;
+	case OP_access:
+		op->flags = (unsigned)PICK(g, access_flags);
+		op->mode = below(g, one_in(g, 20) ? 16 : 8);
+		break;
+	case OP_link:
+		op->flags = (unsigned)PICK(g, link_flags);
+		break;
+	case OP_unlink:
+		op->flags = one_in(g, 40) ? 1 : 0;
+		break;
+	default:
+		break;
+	}
+}
+
+static void make_xattr(struct generator *g, struct op *op)
+{
+	static const char *const names[] = {"user.a",
+					    "user.a",
+					    "user.b",
+					    "trusted.t",
+					    "security.x",
+					    "user.",
+					    "user",
+					    "odd.n",
+					    "system.posix_acl_access",
+					    "system.posix_acl_default",
+					    ""};
+
+	strcpy(op->name, PICK(g, names));
+	op->length = one_in(g, 4) ? 0 : one_in(g, 6) ? 3 : 200;
+}
+
+void generate(struct generator *g, struct op *op)
+{
+	memset(op, 0, sizeof(*op));
+	if (one_in(g, 8))
+		g->task = below(g, TASKS);
+	op->task = g->task;
+	op->kind = pick_kind(g);
+	op->dfd[0] = make_dfd(g, 6);
+	op->dfd[1] = make_dfd(g, 6);
+	op->slot = (int)below(g, SLOTS);
+	make_path(g, op->path[0]);
+	make_path(g, op->path[1]);
+	op->mode = make_mode(g);
+	make_flags(g, op);
+	switch (op->kind) {
+	case OP_open:
+		make_open(g, op);
+		break;
+	case OP_mknod:
+		make_mknod(g, op);
+		break;
+	case OP_umask:
+		op->mode = one_in(g, 2) ? 022 : make_mode(g);
+		break;
+	case OP_pread:
+	case OP_lseek:
+		op->offset = (int64_t)below(g, 9000) - (one_in(g, 10) ? 100 : 0);
+		op->length = below(g, 3000);
+		op->flags = below(g, 6);
+		break;
+	case OP_getxattr:
+	case OP_fgetxattr:
+	case OP_listxattr:
+		make_xattr(g, op);
+		break;
+	default:
+		break;
+	}
+	if (op->kind == OP_chdir && one_in(g, 2))
+		strcpy(op->path[0], "/"); /* so that nobody stays where nothing is found */
+}
+
+static void print_text(const char *text)
+{
+	putchar('"');
+	for (; *text; text++)
+		if (*text < ' ' || *text > '~')
+			printf("\\x%02x", (unsigned char)*text);
+		else
+			putchar(*text);
+	putchar('"');
+}
+
+void op_print(const struct op *op)
+{
+	printf("uid %u: %s dfd %d ", users[op->task].uid, op_name(op->kind), op->dfd[0]);
+	print_text(op->path[0]);
+	printf(" dfd %d ", op->dfd[1]);
+	print_text(op->path[1]);
+	printf(" slot %d flags 0%o mode 0%o dev %x ids %d %d offset %lld length %lld", op->slot, op->flags,
+	       op->mode, (unsigned)op->dev, (int)op->uid, (int)op->gid, (long long)op->offset,
+	       (long long)op->length);
+	if (op->name[0] || op->value_len) {
+		printf(" name ");
+		print_text(op->name);
+		printf(" value of %u", op->value_len);
+	}
+}
