@@ -7,6 +7,7 @@
 #ifndef SHALE_CACHE_BDI_H
 #define SHALE_CACHE_BDI_H
 
+#include "base/atomic.h"
 #include "base/compiler.h"
 
 #define VM_READAHEAD_PAGES (SZ_128K / 4096) // Linux's default window
@@ -16,6 +17,7 @@ struct backing_dev_info {
 	const char *name;  // "8:0" or the device's; kept, not copied
 	unsigned ra_pages; // largest readahead window; 0: no readahead. Settable (read_ahead_kb)
 	unsigned io_pages; // largest request that the device likes
+	atomic64_t nr_dirty, nr_writeback; // pages of its mappings, by tags; relaxed
 };
 
 // The defaults: VM_READAHEAD_PAGES, BDI_IO_PAGES.

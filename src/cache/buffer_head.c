@@ -153,12 +153,14 @@ int getblk(struct block_device *bdev, u64 block, unsigned size, struct buffer_he
 {
 	struct address_space *mapping = bdev->bd_mapping;
 	int err = check_block(bdev, block, size);
-	unsigned blkbits = ilog2(size);
+	unsigned blkbits = ilog2(size), nofs;
 	struct folio *folio;
 
 	if (err)
 		return err;
+	nofs = memalloc_nofs_save(); // who asks for metadata mostly holds locks that writing takes
 	err = filemap_grab_folio(mapping, block << blkbits >> PAGE_SHIFT, mapping->min_order, &folio);
+	memalloc_nofs_restore(nofs);
 	if (err)
 		return err;
 	if (!folio_test_private(folio))

@@ -12,6 +12,7 @@
 
 #include "base/atomic.h"
 #include "base/compiler.h"
+#include "base/current.h"
 #include "base/list.h"
 
 struct shale;
@@ -42,6 +43,20 @@ void shrinker_unregister(struct shale *machine, struct shrinker *s);
 void cache_throttle(struct shale *machine);
 unsigned long try_to_free_pages(struct shale *machine,
 				unsigned long nr_pages); // direct reclaim; returns pages freed
+// What a thread allocates between these must not write out dirty pages, nor wait for who does: it holds
+// something that writing may need (an open transaction, locks of folios or of the file system). Nests.
+#define PF_MEMALLOC_NOFS 2u // in current->alloc_flags
+static inline unsigned memalloc_nofs_save(void)
+{
+	unsigned flags = current->alloc_flags;
+
+	current->alloc_flags |= PF_MEMALLOC_NOFS;
+	return flags & PF_MEMALLOC_NOFS;
+}
+static inline void memalloc_nofs_restore(unsigned saved)
+{
+	current->alloc_flags = (current->alloc_flags & ~PF_MEMALLOC_NOFS) | saved;
+}
 // Everything clean and unused goes: /proc/sys/vm/drop_caches 3.
 void drop_caches(struct shale *machine);
 void cache_show_vmstat(

@@ -55,9 +55,8 @@ enum vm_counter {
 
 enum lru_list { LRU_NONE, LRU_INACTIVE_FILE, LRU_ACTIVE_FILE, NR_LRU_LISTS };
 
-#define PF_MEMALLOC                                                                                          \
-	1u // in current->alloc_flags: this thread reclaims; it may use what is left and must not reclaim
-	   // again
+// In current->alloc_flags: this thread reclaims; it may use what is left and must not reclaim again.
+#define PF_MEMALLOC 1u
 
 #define FOLIO_BATCH_SIZE 15
 #define SWAP_CLUSTER_MAX 32
@@ -117,7 +116,14 @@ static inline struct cache_machine *folio_cache(const struct folio *folio)
 	return mapping ? mapping->machine->cache : arena_machine(folio_arena(folio))->cache;
 }
 
-// folio.c. A new folio for the page cache, one reference, unlocked. may_wait: reclaim and wait before giving
+// The word for the functions of bits (base/atomic.h, base/wait.h).
+static inline unsigned long *folio_flags_word(struct folio *folio)
+{
+	return &folio->flags;
+}
+// folio.c. After a bit that somebody may wait for was cleared; `old`: the flags before.
+void folio_wake_bit(struct folio *folio, unsigned long old, unsigned bit);
+// A new folio for the page cache, one reference, unlocked. may_wait: reclaim and wait before giving
 // up; otherwise a short try only.
 struct folio *folio_alloc(struct cache_machine *cache, unsigned order, bool may_wait) __must_check;
 // Takes all of `refs` references at once, so that nobody can get a new one. False: there are others.
@@ -151,6 +157,11 @@ void filemap_remove_folio(struct folio *folio);
 // Under the folio lock, off the LRU, with one reference of the caller's: takes it out and leaves `shadow`;
 // then the caller's reference is gone too, and the folio freed. False: somebody else uses it, or it is dirty.
 bool filemap_evict_folio(struct address_space *mapping, struct folio *folio, bool remember);
+
+// page_writeback.c. Under xa_lock, and the folio's lock or with its count frozen: it is about to leave the
+// index.
+void folio_clear_tags_locked(struct address_space *mapping, struct folio *folio)
+	__must_hold(&mapping->i_pages.xa_lock);
 
 // workingset.c
 void workingset_init(struct cache_machine *cache);

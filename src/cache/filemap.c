@@ -84,7 +84,7 @@ void filemap_get_read_batch(struct address_space *mapping, pgoff_t index, pgoff_
 			continue;
 		}
 		batch->folios[batch->nr++] = folio;
-		if (batch->nr == READ_BATCH_SIZE || !folio_test_uptodate(folio) ||
+		if (batch->nr == FOLIO_BATCH_MOST || !folio_test_uptodate(folio) ||
 		    folio_test_readahead(folio))
 			break;
 		xas_advance(&xas, folio->index + folio_nr_pages(folio) - 1);
@@ -113,7 +113,33 @@ void filemap_get_folios(struct address_space *mapping, pgoff_t *start, pgoff_t e
 		}
 		batch->folios[batch->nr++] = folio;
 		*start = folio->index + folio_nr_pages(folio);
-		if (batch->nr == READ_BATCH_SIZE || *start > end || !*start)
+		if (batch->nr == FOLIO_BATCH_MOST || *start > end || !*start)
+			break;
+	}
+	rcu_read_unlock();
+}
+
+void filemap_get_folios_tag(struct address_space *mapping, pgoff_t *start, pgoff_t end, xa_mark_t tag,
+			    struct folio_batch *batch)
+{
+	XA_STATE(xas, &mapping->i_pages, *start);
+	struct folio *folio;
+
+	rcu_read_lock();
+	xas_for_each_marked(&xas, folio, end, tag)
+	{
+		if (!folio_try_get(folio)) {
+			xas_reset(&xas);
+			continue;
+		}
+		if (unlikely(folio != xas_reload(&xas))) {
+			folio_put(folio);
+			xas_reset(&xas);
+			continue;
+		}
+		batch->folios[batch->nr++] = folio;
+		*start = folio->index + folio_nr_pages(folio);
+		if (batch->nr == FOLIO_BATCH_MOST || *start > end || !*start)
 			break;
 	}
 	rcu_read_unlock();
@@ -188,6 +214,7 @@ static void page_cache_delete_locked(struct address_space *mapping, struct folio
 {
 	XA_STATE_ORDER(xas, &mapping->i_pages, folio->index, folio->order);
 
+	folio_clear_tags_locked(mapping, folio);
 	// An entry of the same order takes the place of the other: that needs no memory.
 	xas_store(&xas, shadow);
 	BUG_ON(xas_error(&xas));

@@ -7,15 +7,6 @@
 
 #include "cache/folio.h"
 
-#define READ_BATCH_SIZE 15
-
-// References to folios that follow each other in the file.
-struct folio_batch {
-	unsigned nr;
-	struct folio *folios[READ_BATCH_SIZE];
-};
-void folio_batch_release(struct folio_batch *batch); // drops the references
-
 // The folio at the index with a reference, or NULL. Lock-free.
 struct folio *filemap_get_entry(struct address_space *mapping, pgoff_t index);
 // Adds the folios that cover `index` and what follows without a gap, up to `max`; the last one may be one
@@ -25,5 +16,9 @@ void filemap_get_read_batch(struct address_space *mapping, pgoff_t index, pgoff_
 // Adds the folios from *start to end, gaps or not, and moves *start past the last.
 void filemap_get_folios(struct address_space *mapping, pgoff_t *start, pgoff_t end,
 			struct folio_batch *batch);
+
+// The same, only those that bear the tag.
+void filemap_get_folios_tag(struct address_space *mapping, pgoff_t *start, pgoff_t end, xa_mark_t tag,
+			    struct folio_batch *batch);
 
 #endif

@@ -8,11 +8,6 @@
  */
 #include "cache/cache_internal.h"
 
-static unsigned long *folio_flags(struct folio *folio)
-{
-	return (unsigned long *)&folio->flags;
-}
-
 struct folio *folio_alloc(struct cache_machine *cache, unsigned order, bool may_wait)
 {
 	struct folio *folio;
@@ -63,36 +58,36 @@ void folio_mark_uptodate(struct folio *folio)
 
 bool folio_trylock(struct folio *folio)
 {
-	return !test_and_set_bit_lock(PG_locked, folio_flags(folio));
+	return !test_and_set_bit_lock(PG_locked, folio_flags_word(folio));
 }
 
 void folio_lock(struct folio *folio)
 {
 	if (folio_trylock(folio))
 		return;
-	set_bit(PG_waiters, folio_flags(folio));
-	wait_on_bit_lock_io(folio_flags(folio), PG_locked);
+	set_bit(PG_waiters, folio_flags_word(folio));
+	wait_on_bit_lock_io(folio_flags_word(folio), PG_locked);
 }
 
-static void folio_wake(struct folio *folio, unsigned long old)
+void folio_wake_bit(struct folio *folio, unsigned long old, unsigned bit)
 {
 	if (old & (1ul << PG_waiters))
-		wake_up_bit(folio_flags(folio), PG_locked);
+		wake_up_bit(folio_flags_word(folio), bit);
 }
 
 // The caller, or for a read that ends the index, holds a reference that outlasts this call: see
 // folio_end_read.
 void folio_unlock(struct folio *folio)
 {
-	folio_wake(folio, clear_bit_unlock_return(PG_locked, folio_flags(folio)));
+	folio_wake_bit(folio, clear_bit_unlock_return(PG_locked, folio_flags_word(folio)), PG_locked);
 }
 
 void folio_wait_locked(struct folio *folio)
 {
 	if (!folio_test_locked(folio))
 		return;
-	set_bit(PG_waiters, folio_flags(folio));
-	wait_on_bit_io(folio_flags(folio), PG_locked);
+	set_bit(PG_waiters, folio_flags_word(folio));
+	wait_on_bit_io(folio_flags_word(folio), PG_locked);
 }
 
 void folio_end_read(struct folio *folio, bool success)

@@ -46,6 +46,15 @@ struct folio {
 };
 BUILD_BUG_ON(sizeof(struct folio) != CACHELINE_SIZE); // the array begins at a page: one descriptor, one line
 
+#define FOLIO_BATCH_MOST 15
+
+// References to folios that follow each other in a file.
+struct folio_batch {
+	unsigned nr;
+	struct folio *folios[FOLIO_BATCH_MOST];
+};
+void folio_batch_release(struct folio_batch *batch); // drops the references
+
 // The mapping that holds the folio, NULL when it was removed (truncated, reclaimed). Stays as it is only
 // under the folio lock. A folio that no mapping holds carries its arena there instead, with bit 0 set, so
 // that the last put finds its way home.

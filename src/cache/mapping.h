@@ -30,7 +30,9 @@ struct address_space_operations {
 	// Starts reads for the folios of rac (readahead_folio()); errors show as folios that are not up to
 	// date.
 	void (*readahead)(struct readahead_control *rac);
+	// Starts writing dirty folios (cache/writeback.h). NULL: nothing of the mapping is ever written.
 	int (*writepages)(struct address_space *mapping, struct writeback_control *wbc);
+	// NULL: filemap_dirty_folio.
 	bool (*dirty_folio)(struct address_space *mapping, struct folio *folio);
 	void (*invalidate_folio)(struct folio *folio, size_t offset, size_t length);
 	bool (*release_folio)(struct folio *folio); // drop private state; false: busy
@@ -112,7 +114,9 @@ void truncate_inode_pages_range(struct address_space *mapping, u64 lstart, u64 l
 void truncate_inode_pages_final(struct address_space *mapping);
 unsigned long invalidate_mapping_pages(struct address_space *mapping, pgoff_t start,
 				       pgoff_t end); // clean, unused ones only
-int filemap_write_and_wait_range(struct address_space *mapping, u64 lstart, u64 lend) __must_check;
+// Takes out all folios of the range that are not dirty, waiting for I/O; the next reader asks the disk.
+// -EBUSY: some were dirty.
+int invalidate_inode_pages2_range(struct address_space *mapping, pgoff_t start, pgoff_t end) __must_check;
 
 // Readahead (readahead.c).
 struct readahead_control {

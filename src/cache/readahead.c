@@ -139,10 +139,13 @@ static void page_cache_ra_order(struct readahead_control *rac, pgoff_t index, un
 {
 	struct address_space *mapping = rac->mapping;
 	u64 size = mapping_size(mapping);
+	unsigned nofs;
 	pgoff_t limit;
 
 	if (!size || !nr)
 		return;
+	// Folios that are locked and not yet asked for may be what writing needs.
+	nofs = memalloc_nofs_save();
 	limit = min(index + nr - 1, (pgoff_t)((size - 1) >> PAGE_SHIFT));
 	index = round_down(index, 1ul << mapping->min_order);
 	order = clamp_t(unsigned, order, mapping->min_order, mapping->max_order);
@@ -168,6 +171,7 @@ static void page_cache_ra_order(struct readahead_control *rac, pgoff_t index, un
 	}
 	read_pages(rac);
 	up_read(&mapping->invalidate_lock);
+	memalloc_nofs_restore(nofs);
 }
 
 void force_page_cache_readahead(struct address_space *mapping, struct file_ra_state *ra, pgoff_t index,

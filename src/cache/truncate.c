@@ -3,13 +3,15 @@
  * Taking folios out of a mapping: truncation (they go, whoever uses them), invalidation (clean and unused
  * ones only), and the view of what is cached as data and holes.
  *
- * Truncation waits for each folio's lock, so for reads under way; who still holds a reference keeps the
- * memory, no longer part of any file. The caller holds invalidate_lock exclusive, or is the last user of the
- * mapping.
+ * Truncation waits for each folio's lock and for its writeback, so for I/O under way; who still holds a
+ * reference keeps the memory, no longer part of any file. The caller holds invalidate_lock exclusive, or is
+ * the last user of the mapping.
  */
 #include "cache/cache_internal.h"
 #include "cache/filemap_internal.h"
+#include "cache/writeback.h"
 
+#include <errno.h>
 #include <string.h>
 
 // The part [from, to) of a locked folio goes: whole folios leave the index, of others that part becomes
@@ -20,14 +22,17 @@ static void truncate_folio(struct address_space *mapping, struct folio *folio, u
 	size_t from = lstart > pos ? lstart - pos : 0;
 	size_t to = lend < end - 1 ? lend + 1 - pos : folio_size(folio);
 
-	if (folio_test_private(folio) && mapping->a_ops->invalidate_folio)
-		mapping->a_ops->invalidate_folio(folio, from, to - from);
+	folio_wait_writeback(folio);
 	if (from == 0 && to == folio_size(folio)) {
-		folio_clear_dirty(folio);
+		folio_cancel_dirty(folio);
+		if (folio_test_private(folio) && mapping->a_ops->invalidate_folio)
+			mapping->a_ops->invalidate_folio(folio, from, to - from);
 		filemap_remove_folio(folio);
 		return;
 	}
 	memset((char *)folio_address(folio) + from, 0, to - from);
+	if (folio_test_private(folio) && mapping->a_ops->invalidate_folio)
+		mapping->a_ops->invalidate_folio(folio, from, to - from);
 }
 
 // Erases the shadows of a range.
@@ -132,14 +137,50 @@ unsigned long invalidate_mapping_pages(struct address_space *mapping, pgoff_t st
 	return gone;
 }
 
-int filemap_write_and_wait_range(struct address_space *mapping, u64 lstart, u64 lend)
+// Takes out one folio whose place on the disk was written around the cache. Its lock is held.
+static int invalidate_folio2(struct address_space *mapping, struct folio *folio)
 {
-	// A mapping without writepages has nothing to write out.
-	if (test_and_clear_bit(AS_ENOSPC, &mapping->flags))
-		return -ENOSPC;
-	if (test_and_clear_bit(AS_EIO, &mapping->flags))
-		return -EIO;
+	folio_wait_writeback(folio);
+	if (folio_mapping(folio) != mapping)
+		return 0;
+	if (folio_test_dirty(folio))
+		return -EBUSY;
+	if (folio_test_private(folio) && mapping->a_ops->release_folio &&
+	    !mapping->a_ops->release_folio(folio))
+		return -EBUSY;
+	// It may have become dirty by who has only a reference.
+	if (folio_test_dirty(folio))
+		return -EBUSY;
+	filemap_remove_folio(folio);
 	return 0;
+}
+
+int invalidate_inode_pages2_range(struct address_space *mapping, pgoff_t start, pgoff_t end)
+{
+	int err = 0;
+
+	while (start <= end && READ_ONCE(mapping->nrpages)) {
+		struct folio_batch batch;
+
+		batch.nr = 0;
+		filemap_get_folios(mapping, &start, end, &batch);
+		if (!batch.nr)
+			break;
+		for (unsigned i = 0; i < batch.nr; i++) {
+			int this_err;
+
+			folio_lock(batch.folios[i]);
+			this_err = invalidate_folio2(mapping, batch.folios[i]);
+			folio_unlock(batch.folios[i]);
+			if (this_err)
+				err = this_err;
+		}
+		folio_batch_release(&batch);
+		if (!start)
+			break;
+		cond_resched();
+	}
+	return err;
 }
 
 // The end of what is alike (data or not) from `pos` on in this locked folio, and which of the two it is.

@@ -12,6 +12,7 @@
 #include "base/alloc.h"
 #include "base/wait.h"
 #include "block/blk.h"
+#include "cache/writeback.h"
 
 struct iomap_dio {
 	atomic_t ref;
