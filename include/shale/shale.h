@@ -331,6 +331,11 @@ int shale_linkat(struct shale_task *task, int odfd, const char *oldpath, int ndf
 /* unlink(2), rmdir(2), unlinkat(2) (AT_REMOVEDIR). */
 int shale_unlink(struct shale_task *task, const char *path);
 int shale_rmdir(struct shale_task *task, const char *path);
+/* rename(2), renameat(2), renameat2(2) (RENAME_NOREPLACE, RENAME_EXCHANGE, RENAME_WHITEOUT). */
+int shale_rename(struct shale_task *task, const char *oldpath, const char *newpath);
+int shale_renameat(struct shale_task *task, int odfd, const char *oldpath, int ndfd, const char *newpath);
+int shale_renameat2(struct shale_task *task, int odfd, const char *oldpath, int ndfd, const char *newpath,
+		    unsigned flags);
 int shale_unlinkat(struct shale_task *task, int dfd, const char *path, int at_flags);
 
 #pragma GCC visibility pop

@@ -63,3 +63,19 @@ int shale_rmdir(struct shale_task *task, const char *path)
 {
 	return shale_unlinkat(task, AT_FDCWD, path, AT_REMOVEDIR);
 }
+
+int shale_renameat2(struct shale_task *task, int odfd, const char *oldpath, int ndfd, const char *newpath,
+		    unsigned flags)
+{
+	return (int)api_call(task, do_renameat2(odfd, oldpath, ndfd, newpath, flags));
+}
+
+int shale_renameat(struct shale_task *task, int odfd, const char *oldpath, int ndfd, const char *newpath)
+{
+	return shale_renameat2(task, odfd, oldpath, ndfd, newpath, 0);
+}
+
+int shale_rename(struct shale_task *task, const char *oldpath, const char *newpath)
+{
+	return shale_renameat2(task, AT_FDCWD, oldpath, AT_FDCWD, newpath, 0);
+}

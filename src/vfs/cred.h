@@ -10,3 +10,4 @@ const struct cred *get_cred(const struct cred *cred);
 void put_cred(const struct cred *cred); // NULL: nothing; memory goes after a grace period
 bool capable(int cap);                  // of the running task
 bool inode_owner_or_capable(const struct mnt_idmap *idmap, const struct inode *inode);
+bool in_group_or_capable(const struct inode *inode, gid_t gid); // in that group, or CAP_FSETID

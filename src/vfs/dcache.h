@@ -98,6 +98,15 @@ void dput(struct dentry *dentry);
 struct dentry *dget(struct dentry *dentry); // NULL stays NULL
 struct dentry *dget_parent(struct dentry *dentry);
 void d_drop(struct dentry *dentry);
+// The names of files that were renamed: `dentry` takes the place of target, which is unhashed; or both change
+// places. i_rwsem of the parents are held exclusive, s_vfs_rename_mutex if they are two.
+void d_move(struct dentry *dentry, struct dentry *target);
+void d_exchange(struct dentry *dentry1, struct dentry *dentry2);
+void d_rehash(struct dentry *dentry);
+// Names a file that has no name (O_TMPFILE) for messages only; eats the inode's reference, takes a link away.
+void d_tmpfile(struct dentry *dentry, struct inode *inode);
+// The child of `ancestor` at or above `dentry`; NULL: it is not above it. Nothing may move meanwhile.
+struct dentry *d_ancestor(struct dentry *ancestor, struct dentry *dentry);
 void d_delete(struct dentry *dentry);
 void shrink_dcache_children(struct dentry *dir); // unused names right below it
 void shrink_dcache_sb(struct super_block *sb);

@@ -1,10 +1,8 @@
-// Names and inodes joined and moved: instantiating dentries, the aliases of an inode, and moving a dentry to
-// another place in the tree.
+// Names and inodes joined: instantiating dentries, and the aliases of an inode.
 //
 // An inode knows its dentries (i_dentry, under i_lock); a directory has one at most that is connected. A file
 // system that finds a directory by lookup which is known under another name already gets that dentry moved
-// here (d_splice_alias). Moves are made under rename_lock, so that whoever goes up the tree, or misses a name
-// in the hash, can tell.
+// here (d_splice_alias).
 
 #include "vfs/dcache_internal.h"
 
@@ -149,101 +147,29 @@ int d_obtain_alias(struct inode *inode, struct dentry **out)
 	return 0;
 }
 
-// Moving.
-
-// Both under d_lock with d_seq raised: `dentry` gets target's name. Readers may be comparing the old one.
-static void dname_copy(struct shale *machine, struct dentry *dentry, struct dentry *target)
-{
-	struct external_name *old = dname_external(dentry) ? dname_to_external(dentry->d_name.name) : NULL;
-
-	if (dname_external(target)) {
-		refcount_inc(&dname_to_external(target->d_name.name)->count);
-		rcu_assign_pointer(dentry->d_name.name, target->d_name.name);
-	} else {
-		u64 *to = (u64 *)dentry->d_iname, *from = (u64 *)target->d_iname;
-
-		for (unsigned i = 0; i < DNAME_INLINE_LEN / 8; i++)
-			WRITE_ONCE(to[i], from[i]);
-		rcu_assign_pointer(dentry->d_name.name, (const char *)dentry->d_iname);
-	}
-	WRITE_ONCE(dentry->d_name.hash_len, target->d_name.hash_len);
-	if (old)
-		external_name_put(machine, old);
-}
-
-static bool d_is_above(struct dentry *ancestor, struct dentry *dentry)
-{
-	for (; !IS_ROOT(dentry); dentry = dentry->d_parent)
-		if (dentry->d_parent == ancestor)
-			return true;
-	return false;
-}
-
-// The locks of a move, parents first. rename_lock excludes other moves, so the order between two that are not
-// above one another does not matter.
-static void move_lock(struct dentry *dentry, struct dentry *target) __no_lock_analysis
-{
-	struct dentry *from = dentry->d_parent, *to = target->d_parent;
-
-	if (from == dentry || from == to) {
-		spin_lock(&to->d_lock);
-	} else if (d_is_above(to, from)) {
-		spin_lock(&to->d_lock);
-		spin_lock(&from->d_lock);
-	} else {
-		spin_lock(&from->d_lock);
-		spin_lock(&to->d_lock);
-	}
-	spin_lock(&dentry->d_lock);
-	spin_lock(&target->d_lock);
-}
-
-// `dentry` takes the place and name of `target`, which is unhashed. rename_lock held; both referenced. The
-// parent that is left behind loses a reference: returned for dput().
-static struct dentry *__d_move(struct dentry *dentry, struct dentry *target) __no_lock_analysis
-{
-	struct shale *machine = dentry->d_sb->s_machine;
-	struct dentry *from = dentry->d_parent, *to = target->d_parent;
-
-	move_lock(dentry, target);
-	__d_drop(dentry);
-	__d_drop(target);
-	write_seqcount_begin(&dentry->d_seq);
-	write_seqcount_begin(&target->d_seq);
-	dname_copy(machine, dentry, target);
-	if (from != to) {
-		hlist_del_init(&dentry->d_sib);
-		hlist_add_head(&dentry->d_sib, &to->d_children);
-		WRITE_ONCE(to->d_lockref.count, lockref_read(&to->d_lockref) + 1);
-		rcu_assign_pointer(dentry->d_parent, to);
-	}
-	d_flags_clear(dentry, DCACHE_DISCONNECTED);
-	__d_rehash(dentry);
-	write_seqcount_end(&target->d_seq);
-	write_seqcount_end(&dentry->d_seq);
-	spin_unlock(&target->d_lock);
-	spin_unlock(&dentry->d_lock);
-	if (from != dentry && from != to)
-		spin_unlock(&from->d_lock);
-	spin_unlock(&to->d_lock);
-	return from != dentry && from != to ? from : NULL;
-}
-
 // Moves the connected alias of a directory to where lookup has found it now. rename_lock held. *left: for
 // dput().
-static int d_unalias(struct dentry *dentry, struct dentry *alias, struct dentry **left)
+static int d_unalias(struct dentry *dentry, struct dentry *alias, struct dentry **left) __no_lock_analysis
 {
 	struct inode *old_dir;
+
+	struct mutex *rename_mutex = &dentry->d_sb->s_vfs_rename_mutex;
 
 	if (alias->d_parent == dentry->d_parent) {
 		*left = __d_move(alias, dentry);
 		return 0;
 	}
-	old_dir = d_inode(alias->d_parent);
-	if (!down_read_trylock(&old_dir->i_rwsem))
+	// A rename that has one of these locks may want the other.
+	if (!mutex_trylock(rename_mutex))
 		return -ESTALE;
+	old_dir = d_inode(alias->d_parent);
+	if (!down_read_trylock(&old_dir->i_rwsem)) {
+		mutex_unlock(rename_mutex);
+		return -ESTALE;
+	}
 	*left = __d_move(alias, dentry);
 	up_read(&old_dir->i_rwsem);
+	mutex_unlock(rename_mutex);
 	return 0;
 }
 
@@ -255,7 +181,7 @@ static int d_splice_moved(struct inode *inode, struct dentry *dentry, struct den
 	int err = 0;
 
 	write_seqlock(&dc->rename_lock);
-	if (unlikely(alias == dentry->d_parent || d_is_above(alias, dentry))) {
+	if (unlikely(alias == dentry->d_parent || d_ancestor(alias, dentry))) {
 		err = -ELOOP;
 	} else if (IS_ROOT(alias)) {
 		if (alias == alias->d_sb->s_root)
@@ -315,6 +241,12 @@ void d_delete(struct dentry *dentry) __no_lock_analysis
 	__d_drop(dentry);
 	spin_unlock(&dentry->d_lock);
 	spin_unlock(&inode->i_lock);
+}
+
+void d_tmpfile(struct dentry *dentry, struct inode *inode)
+{
+	drop_nlink(inode);
+	d_instantiate(dentry, inode);
 }
 
 void d_invalidate(struct dentry *dentry)

@@ -145,6 +145,10 @@ static inline bool dname_external(const struct dentry *dentry)
 	return dentry->d_name.name != dentry->d_iname;
 }
 
+// dcache_move.c: `dentry` takes the place and name of `target`, which is unhashed. rename_lock held; both
+// referenced. The parent that is left behind loses a reference: returned for dput().
+struct dentry *__d_move(struct dentry *dentry, struct dentry *target) __must_check;
+
 // dcache_lru.c. d_lock held.
 void d_lru_add(struct dentry *dentry) __must_hold(dentry->d_lock);
 void d_lru_del(struct dentry *dentry) __must_hold(dentry->d_lock);

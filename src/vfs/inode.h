@@ -18,6 +18,7 @@
 #define I_WILL_FREE      (1u << 3)
 #define I_REFERENCED     (1u << 4)
 #define I_CREATING       (1u << 5)
+#define I_LINKABLE       (1u << 6) // made without a name (O_TMPFILE), may get one
 #define I_DIRTY_SYNC     (1u << 8)
 #define I_DIRTY_DATASYNC (1u << 9)
 #define I_DIRTY_PAGES    (1u << 10)
@@ -140,6 +141,11 @@ struct inode_operations {
 	int (*rmdir)(struct inode *dir, struct dentry *dentry);
 	int (*mknod)(const struct mnt_idmap *idmap, struct inode *dir, struct dentry *dentry, mode_t mode,
 		     dev_t rdev);
+	// flags: RENAME_*. new_dentry is negative, or what is replaced or exchanged. vfs moves the dentries.
+	int (*rename)(const struct mnt_idmap *idmap, struct inode *old_dir, struct dentry *old_dentry,
+		      struct inode *new_dir, struct dentry *new_dentry, unsigned flags);
+	// A file without a name: makes the inode and gives it to d_tmpfile(). i_rwsem is not held.
+	int (*tmpfile)(const struct mnt_idmap *idmap, struct inode *dir, struct dentry *dentry, mode_t mode);
 };
 
 // Fills every field of a struct inode that alloc_inode embeds in fresh memory; called by vfs after

@@ -15,6 +15,7 @@
 
 #include <errno.h>
 #include <limits.h>
+#include <linux/fs.h>
 
 struct mem_inode {
 	struct inode vfs_inode;
@@ -281,7 +282,95 @@ static int mem_rmdir(struct inode *dir, struct dentry *dentry)
 	return 0;
 }
 
+static int mem_tmpfile(const struct mnt_idmap *idmap, struct inode *dir, struct dentry *dentry, mode_t mode)
+{
+	struct inode *inode;
+	int err = mem_get_inode(dir->i_sb, dir, mode, 0, &inode);
+
+	if (!err)
+		d_tmpfile(dentry, inode);
+	return err;
+}
+
+static void touch_renamed(struct inode *old_dir, struct dentry *old, struct inode *new_dir,
+			  struct dentry *new)
+{
+	touch_dir(old_dir);
+	touch_dir(new_dir);
+	touch_ctime(d_inode(old));
+	if (d_inode(new))
+		touch_ctime(d_inode(new));
+}
+
+static int mem_exchange(struct inode *old_dir, struct dentry *old, struct inode *new_dir, struct dentry *new)
+{
+	bool is_dir = d_is_dir(old), new_is_dir = d_is_dir(new);
+
+	simple_offset_exchange(&MEM_I(old_dir)->dir, old, &MEM_I(new_dir)->dir, new);
+	if (old_dir != new_dir && is_dir != new_is_dir) {
+		drop_nlink(is_dir ? old_dir : new_dir);
+		inc_nlink(is_dir ? new_dir : old_dir);
+	}
+	touch_renamed(old_dir, old, new_dir, new);
+	return 0;
+}
+
+// What shows, to who lays directories over others, that a name is not there: stands at the old name after the
+// rename, and is in the hash beside it for a moment before.
+static int mem_whiteout(struct inode *old_dir, struct dentry *old)
+{
+	struct dentry *whiteout;
+	int err = d_alloc(old->d_parent, &old->d_name, &whiteout);
+
+	if (err)
+		return err;
+	err = mem_mknod(NULL, old_dir, whiteout, S_IFCHR, 0);
+	if (!err)
+		d_rehash(whiteout);
+	dput(whiteout);
+	return err;
+}
+
+static int mem_rename(const struct mnt_idmap *idmap, struct inode *old_dir, struct dentry *old,
+		      struct inode *new_dir, struct dentry *new, unsigned flags)
+{
+	struct inode *target = d_inode(new);
+	bool is_dir = d_is_dir(old);
+	unsigned long place;
+	int err;
+
+	if (flags & RENAME_EXCHANGE)
+		return mem_exchange(old_dir, old, new_dir, new);
+	if (target && S_ISDIR(target->i_mode) && !simple_offset_empty(&MEM_I(target)->dir))
+		return -ENOTEMPTY;
+	err = simple_offset_reserve(&MEM_I(new_dir)->dir, old, &place);
+	if (err)
+		return err;
+	if (flags & RENAME_WHITEOUT)
+		err = mem_whiteout(old_dir, old);
+	if (err) {
+		simple_offset_release(&MEM_I(new_dir)->dir, place);
+		return err;
+	}
+	simple_offset_remove(&MEM_I(old_dir)->dir, old);
+	old->d_fsdata = (void *)place;
+	if (target) {
+		if (is_dir) {
+			drop_nlink(target);
+			drop_nlink(old_dir);
+		}
+		mem_remove_name(new_dir, new);
+	} else if (is_dir) {
+		drop_nlink(old_dir);
+		inc_nlink(new_dir);
+	}
+	touch_renamed(old_dir, old, new_dir, new);
+	return 0;
+}
+
 static const struct inode_operations mem_dir_inode_operations = {
+	.rename = mem_rename,
+	.tmpfile = mem_tmpfile,
 	.lookup = simple_lookup,
 	.create = mem_create,
 	.link = mem_link,

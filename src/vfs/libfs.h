@@ -16,6 +16,12 @@ void simple_offset_init(struct offset_dir *dir, struct shale *machine);
 void simple_offset_destroy(struct offset_dir *dir);
 int simple_offset_add(struct offset_dir *dir, struct dentry *dentry) __must_check;
 void simple_offset_remove(struct offset_dir *dir, struct dentry *dentry);
+// For renaming. A second number for an entry, which release gives up again, or which becomes d_fsdata once
+// the first is removed; two entries that change places, each of which keeps its directory's number.
+int simple_offset_reserve(struct offset_dir *dir, struct dentry *dentry, unsigned long *index) __must_check;
+void simple_offset_release(struct offset_dir *dir, unsigned long index);
+void simple_offset_exchange(struct offset_dir *dir1, struct dentry *dentry1, struct offset_dir *dir2,
+			    struct dentry *dentry2);
 bool simple_offset_empty(struct offset_dir *dir);
 // The body of iterate_shared, and of llseek.
 int simple_offset_readdir(struct offset_dir *dir, struct file *file, struct dir_context *ctx);

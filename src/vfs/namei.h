@@ -29,7 +29,7 @@ struct open_path {
 
 // The name part of open: walks, makes the file when O_CREAT asks for it, and checks what belongs to names
 // (O_EXCL, O_DIRECTORY, EISDIR for O_CREAT, protected_regular and protected_fifos). A trailing symlink that
-// O_NOFOLLOW kept is the result: it is may_open() that says ELOOP. O_TMPFILE: -EOPNOTSUPP.
+// O_NOFOLLOW kept is the result: it is may_open() that says ELOOP.
 int open_path_lookup(int dfd, const char *name, const struct open_flags *op,
 		     struct open_path *out) __must_check;
 
@@ -64,4 +64,7 @@ int vfs_mknod(const struct mnt_idmap *idmap, struct inode *dir, struct dentry *d
 int vfs_symlink(const struct mnt_idmap *idmap, struct inode *dir, struct dentry *dentry, const char *target);
 int vfs_link(struct dentry *old, const struct mnt_idmap *idmap, struct inode *dir, struct dentry *dentry);
 int vfs_unlink(const struct mnt_idmap *idmap, struct inode *dir, struct dentry *dentry);
+// lock_rename() of the directories is held; *trap of it is neither.
+int vfs_rename(const struct mnt_idmap *idmap, struct inode *old_dir, struct dentry *old_dentry,
+	       struct inode *new_dir, struct dentry *new_dentry, unsigned flags);
 int vfs_rmdir(const struct mnt_idmap *idmap, struct inode *dir, struct dentry *dentry);

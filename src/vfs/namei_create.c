@@ -6,59 +6,11 @@
 
 #include "vfs/namei_internal.h"
 
-#include "base/alloc.h"
 #include "vfs/fs.h"
 
 #include <errno.h>
 #include <fcntl.h>
 #include <string.h>
-
-static bool is_deaddir(const struct inode *dir)
-{
-	return READ_ONCE(dir->i_flags) & S_DEAD;
-}
-
-static int may_create(struct inode *dir, struct dentry *child)
-{
-	if (d_inode(child))
-		return -EEXIST;
-	if (is_deaddir(dir))
-		return -ENOENT;
-	return inode_permission(NULL, dir, MAY_WRITE | MAY_EXEC);
-}
-
-// In a sticky directory only the owner of the file or of the directory removes.
-static bool check_sticky(const struct inode *dir, const struct inode *inode)
-{
-	uid_t fsuid = current_cred()->fsuid;
-
-	if (!(dir->i_mode & S_ISVTX) || inode->i_uid == fsuid || dir->i_uid == fsuid)
-		return false;
-	return !capable(SHALE_CAP_FOWNER);
-}
-
-static int may_delete(struct inode *dir, struct dentry *victim, bool isdir)
-{
-	struct inode *inode = d_inode(victim);
-	int err;
-
-	if (!inode)
-		return -ENOENT;
-	err = inode_permission(NULL, dir, MAY_WRITE | MAY_EXEC);
-	if (err)
-		return err;
-	if (dir->i_flags & S_APPEND || check_sticky(dir, inode) || inode->i_flags & (S_APPEND | S_IMMUTABLE))
-		return -EPERM;
-	if (isdir) {
-		if (!d_is_dir(victim))
-			return -ENOTDIR;
-		if (IS_ROOT(victim))
-			return -EBUSY;
-	} else if (d_is_dir(victim)) {
-		return -EISDIR;
-	}
-	return is_deaddir(dir) ? -ENOENT : 0;
-}
 
 int vfs_create(const struct mnt_idmap *idmap, struct inode *dir, struct dentry *dentry, mode_t mode,
 	       bool excl)
@@ -69,7 +21,8 @@ int vfs_create(const struct mnt_idmap *idmap, struct inode *dir, struct dentry *
 		return err;
 	if (!dir->i_op->create)
 		return -EACCES;
-	return dir->i_op->create(idmap, dir, dentry, (mode & 07777) | S_IFREG, excl);
+	mode = vfs_prepare_mode(dir, mode, 07777, S_IFREG);
+	return dir->i_op->create(idmap, dir, dentry, mode, excl);
 }
 
 int vfs_mkdir(const struct mnt_idmap *idmap, struct inode *dir, struct dentry *dentry, mode_t mode)
@@ -80,7 +33,9 @@ int vfs_mkdir(const struct mnt_idmap *idmap, struct inode *dir, struct dentry *d
 		return err;
 	if (!dir->i_op->mkdir)
 		return -EPERM;
-	return dir->i_op->mkdir(idmap, dir, dentry, mode & (0777 | S_ISVTX));
+	if (dir->i_sb->s_max_links && READ_ONCE(dir->i_nlink) >= dir->i_sb->s_max_links)
+		return -EMLINK;
+	return dir->i_op->mkdir(idmap, dir, dentry, vfs_prepare_mode(dir, mode, 0777 | S_ISVTX, 0));
 }
 
 int vfs_mknod(const struct mnt_idmap *idmap, struct inode *dir, struct dentry *dentry, mode_t mode, dev_t dev)
@@ -94,7 +49,7 @@ int vfs_mknod(const struct mnt_idmap *idmap, struct inode *dir, struct dentry *d
 		return -EPERM;
 	if (!dir->i_op->mknod)
 		return -EPERM;
-	return dir->i_op->mknod(idmap, dir, dentry, mode, dev);
+	return dir->i_op->mknod(idmap, dir, dentry, vfs_prepare_mode(dir, mode, mode, mode), dev);
 }
 
 int vfs_symlink(const struct mnt_idmap *idmap, struct inode *dir, struct dentry *dentry, const char *target)
@@ -123,14 +78,16 @@ int vfs_link(struct dentry *old, const struct mnt_idmap *idmap, struct inode *di
 	if (inode->i_flags & (S_APPEND | S_IMMUTABLE) || !dir->i_op->link || S_ISDIR(inode->i_mode))
 		return -EPERM;
 	inode_lock(inode);
-	err = inode->i_nlink == 0 ? -ENOENT : dir->i_op->link(old, dir, dentry);
+	if (inode->i_nlink == 0 && !(READ_ONCE(inode->i_state) & I_LINKABLE))
+		err = -ENOENT;
+	else if (inode->i_sb->s_max_links && inode->i_nlink >= inode->i_sb->s_max_links)
+		err = -EMLINK;
+	else
+		err = dir->i_op->link(old, dir, dentry);
+	if (!err)
+		__atomic_fetch_and(&inode->i_state, ~I_LINKABLE, __ATOMIC_RELAXED);
 	inode_unlock(inode);
 	return err;
-}
-
-static bool d_mountpoint(const struct dentry *dentry)
-{
-	return READ_ONCE(dentry->d_flags) & DCACHE_MOUNTED;
 }
 
 int vfs_unlink(const struct mnt_idmap *idmap, struct inode *dir, struct dentry *dentry)
@@ -194,7 +151,7 @@ struct creation {
 	struct dentry *dentry;
 };
 
-static int lookup_last_name(struct nameidata *nd, const struct path *parent, struct dentry **out)
+int lookup_last_name(struct nameidata *nd, const struct path *parent, unsigned flags, struct dentry **out)
 {
 	if (unlikely(READ_ONCE(parent->dentry->d_flags) & DCACHE_OP_HASH)) {
 		int err = parent->dentry->d_op->d_hash(parent->dentry, &nd->last);
@@ -202,7 +159,7 @@ static int lookup_last_name(struct nameidata *nd, const struct path *parent, str
 		if (err)
 			return err;
 	}
-	return lookup_in_dir(&nd->last, parent->dentry, LOOKUP_CREATE | LOOKUP_EXCL, out);
+	return lookup_in_dir(&nd->last, parent->dentry, flags, out);
 }
 
 static int filename_create(int dfd, const char *name, bool want_dir, struct creation *c) __no_lock_analysis
@@ -219,7 +176,7 @@ static int filename_create(int dfd, const char *name, bool want_dir, struct crea
 	readonly = mnt_want_write(c->parent.mnt);
 	dir = d_inode(c->parent.dentry);
 	inode_lock(dir);
-	err = lookup_last_name(&nd, &c->parent, &c->dentry);
+	err = lookup_last_name(&nd, &c->parent, LOOKUP_CREATE | LOOKUP_EXCL, &c->dentry);
 	if (!err) {
 		if (!d_is_negative(c->dentry))
 			err = -EEXIST;
@@ -247,14 +204,6 @@ static void end_creation(struct creation *c) __no_lock_analysis
 	path_put(&c->parent);
 }
 
-// Without a default list of the directory, the umask takes its bits.
-static mode_t mode_strip_umask(const struct inode *dir, mode_t mode)
-{
-	if (READ_ONCE(dir->i_sb->s_flags) & SB_POSIXACL)
-		return mode;
-	return mode & ~(mode_t)current_umask();
-}
-
 long do_mkdirat(int dfd, const char *name, mode_t mode)
 {
 	struct creation c;
@@ -264,7 +213,7 @@ long do_mkdirat(int dfd, const char *name, mode_t mode)
 	if (err)
 		return err;
 	dir = d_inode(c.parent.dentry);
-	err = vfs_mkdir(mnt_idmap(c.parent.mnt), dir, c.dentry, mode_strip_umask(dir, mode));
+	err = vfs_mkdir(mnt_idmap(c.parent.mnt), dir, c.dentry, mode);
 	end_creation(&c);
 	return err;
 }
@@ -298,7 +247,6 @@ long do_mknodat(int dfd, const char *name, mode_t mode, dev_t dev)
 	if (err)
 		return err;
 	dir = d_inode(c.parent.dentry);
-	mode = mode_strip_umask(dir, mode);
 	if (S_ISREG(mode) || !(mode & S_IFMT))
 		err = vfs_create(mnt_idmap(c.parent.mnt), dir, c.dentry, mode, true);
 	else
@@ -321,22 +269,6 @@ long do_symlinkat(const char *target, int dfd, const char *name)
 	err = vfs_symlink(mnt_idmap(c.parent.mnt), d_inode(c.parent.dentry), c.dentry, target);
 	end_creation(&c);
 	return err;
-}
-
-// protected_hardlinks: no links to what the caller could not open for reading and writing, nor to special and
-// set-id files, unless it is his.
-static int may_linkat(const struct path *link)
-{
-	struct vfs_machine *vfs = current->machine->vfs;
-	struct inode *inode = d_inode(link->dentry);
-	mode_t mode = inode->i_mode;
-
-	if (!READ_ONCE(vfs->sysctl.protected_hardlinks) || inode_owner_or_capable(NULL, inode))
-		return 0;
-	if (!S_ISREG(mode) || mode & S_ISUID || (mode & (S_ISGID | S_IXGRP)) == (S_ISGID | S_IXGRP) ||
-	    inode_permission(mnt_idmap(link->mnt), inode, MAY_READ | MAY_WRITE))
-		return -EPERM;
-	return 0;
 }
 
 long do_linkat(int odfd, const char *oname, int ndfd, const char *nname, int at_flags)
@@ -376,7 +308,7 @@ static int remove_last(struct nameidata *nd, const struct path *parent, bool dir
 	if (err)
 		return err;
 	inode_lock(inode);
-	err = lookup_last_name(nd, parent, &dentry);
+	err = lookup_last_name(nd, parent, 0, &dentry);
 	if (!err) {
 		if (d_is_negative(dentry))
 			err = -ENOENT;

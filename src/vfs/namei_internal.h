@@ -96,6 +96,20 @@ int lookup_in_dir(const struct qstr *name, struct dentry *dir, unsigned flags,
 		  struct dentry **out) __must_check;
 int handle_mounts(struct nameidata *nd, struct dentry *dentry, struct path *path) __must_check;
 
+// namei_may.c
+int may_create(struct inode *dir, struct dentry *child) __must_check;
+int may_delete(struct inode *dir, struct dentry *victim, bool isdir) __must_check;
+int may_linkat(const struct path *link) __must_check;
+// The mode that something new in dir gets: of what was asked for the bits in mask, and the type.
+mode_t vfs_prepare_mode(const struct inode *dir, mode_t mode, mode_t mask, mode_t type);
+static inline bool d_mountpoint(const struct dentry *dentry)
+{
+	return READ_ONCE(dentry->d_flags) & DCACHE_MOUNTED;
+}
+// namei_create.c: the last component, in its directory, whose i_rwsem is held.
+int lookup_last_name(struct nameidata *nd, const struct path *parent, unsigned flags,
+		     struct dentry **out) __must_check;
+
 // namei.c
 int check_name(const char *name, unsigned flags) __must_check; // EFAULT, ENAMETOOLONG, ENOENT
 static __always_inline void nd_set(struct nameidata *nd, int dfd, const char *name)

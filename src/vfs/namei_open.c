@@ -37,10 +37,8 @@ static int may_o_create(const struct path *dir, struct dentry *dentry)
 static int create_last(struct nameidata *nd, const struct open_flags *op, struct dentry *dentry)
 {
 	struct inode *dir = d_inode(nd->path.dentry);
-	mode_t mode = op->mode;
+	mode_t mode = vfs_prepare_mode(dir, op->mode, op->mode, op->mode);
 
-	if (!(READ_ONCE(dir->i_sb->s_flags) & SB_POSIXACL))
-		mode &= ~(mode_t)current_umask();
 	if (!dir->i_op->create)
 		return -EACCES;
 	return dir->i_op->create(mnt_idmap(nd->path.mnt), dir, dentry, mode, op->open_flag & O_EXCL);
@@ -186,8 +184,39 @@ static int walk_and_open(struct nameidata *nd, const struct open_flags *op, unsi
 	return err;
 }
 
-// A file without a name needs a directory to belong to; no file system here makes such files.
-static int open_tmpfile(struct nameidata *nd, const struct open_flags *op, unsigned flags)
+// A file without a name, below the directory that is found: *out stands on it.
+static int vfs_tmpfile(const struct path *parent, const struct open_flags *op, struct open_path *out)
+{
+	struct inode *dir = d_inode(parent->dentry);
+	struct qstr name = {.name = "/", .len = 1};
+	struct dentry *child;
+	mode_t mode;
+	int err = inode_permission(mnt_idmap(parent->mnt), dir, MAY_WRITE | MAY_EXEC);
+
+	if (err)
+		return err;
+	if (!dir->i_op->tmpfile)
+		return -EOPNOTSUPP;
+	d_hash_name(parent->dentry, &name);
+	err = d_alloc(parent->dentry, &name, &child);
+	if (err)
+		return err;
+	mode = vfs_prepare_mode(dir, op->mode, op->mode, op->mode);
+	err = dir->i_op->tmpfile(mnt_idmap(parent->mnt), dir, child, mode);
+	if (err) {
+		dput(child);
+		return err;
+	}
+	if (!(op->open_flag & O_EXCL))
+		__atomic_fetch_or(&d_inode(child)->i_state, I_LINKABLE, __ATOMIC_RELAXED);
+	out->path = (struct path){.mnt = mntget(parent->mnt), .dentry = child};
+	out->inode = d_inode(child);
+	out->created = true;
+	return 0;
+}
+
+static int open_tmpfile(struct nameidata *nd, const struct open_flags *op, unsigned flags,
+			struct open_path *out)
 {
 	struct path path;
 	int err = path_lookupat(nd, flags | LOOKUP_DIRECTORY, &path);
@@ -196,11 +225,12 @@ static int open_tmpfile(struct nameidata *nd, const struct open_flags *op, unsig
 		return err;
 	err = mnt_want_write(path.mnt);
 	if (!err) {
-		err = inode_permission(mnt_idmap(path.mnt), d_inode(path.dentry), MAY_WRITE | MAY_EXEC);
+		cache_throttle(current->machine);
+		err = vfs_tmpfile(&path, op, out);
 		mnt_drop_write(path.mnt);
 	}
 	path_put(&path);
-	return err ?: -EOPNOTSUPP;
+	return err;
 }
 
 // What is in the cache and is only to be opened. 1: to be done in general.
@@ -252,7 +282,7 @@ int open_path_lookup(int dfd, const char *name, const struct open_flags *op, str
 
 		nd_set(&nd, dfd, name);
 		if (unlikely(op->open_flag & O_TMPFILE_BIT)) {
-			err = open_tmpfile(&nd, op, flags);
+			err = open_tmpfile(&nd, op, flags, out);
 		} else if (unlikely(op->open_flag & O_PATH)) {
 			err = path_lookupat(&nd, flags, &out->path);
 			out->created = false;

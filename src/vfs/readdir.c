@@ -112,12 +112,39 @@ void simple_offset_destroy(struct offset_dir *dir)
 	xa_destroy(&dir->entries);
 }
 
-int simple_offset_add(struct offset_dir *dir, struct dentry *dentry)
+int simple_offset_reserve(struct offset_dir *dir, struct dentry *dentry, unsigned long *index)
 {
 	int err = xa_err(xa_store(&dir->entries, dir->next, dentry));
 
 	if (!err)
-		dentry->d_fsdata = (void *)dir->next++;
+		*index = dir->next++;
+	return err;
+}
+
+void simple_offset_release(struct offset_dir *dir, unsigned long index)
+{
+	xa_erase(&dir->entries, index);
+}
+
+void simple_offset_exchange(struct offset_dir *dir1, struct dentry *dentry1, struct offset_dir *dir2,
+			    struct dentry *dentry2)
+{
+	void *index1 = dentry1->d_fsdata, *index2 = dentry2->d_fsdata;
+
+	// Both places are there: nothing is allocated.
+	BUG_ON(xa_err(xa_store(&dir1->entries, (unsigned long)index1, dentry2)));
+	BUG_ON(xa_err(xa_store(&dir2->entries, (unsigned long)index2, dentry1)));
+	dentry1->d_fsdata = index2;
+	dentry2->d_fsdata = index1;
+}
+
+int simple_offset_add(struct offset_dir *dir, struct dentry *dentry)
+{
+	unsigned long index;
+	int err = simple_offset_reserve(dir, dentry, &index);
+
+	if (!err)
+		dentry->d_fsdata = (void *)index;
 	return err;
 }
 

@@ -43,6 +43,7 @@ static int alloc_super(struct fs_context *fc, struct super_block **out)
 	sb->s_time_min = INT64_MIN;
 	sb->s_time_max = INT64_MAX;
 	init_rwsem(&sb->s_umount);
+	mutex_init(&sb->s_vfs_rename_mutex);
 	sb->s_count = 1;
 	atomic_set(&sb->s_active, 1);
 	spin_lock_init(&sb->s_inode_list_lock);

@@ -89,6 +89,7 @@ struct super_block {
 	u8 s_blocksize_bits;
 	u32 s_blocksize;
 	u64 s_maxbytes;
+	u32 s_max_links; // of a file or directory; 0: the file system sees to that
 	const struct file_system_type *s_type;
 	const struct super_operations *s_op;
 	const struct xattr_handler *const *s_xattr;
@@ -118,6 +119,7 @@ struct super_block {
 	struct rcu_head s_rcu;
 	struct list_head s_mounts;
 	errseq_t s_wb_err;
+	struct mutex s_vfs_rename_mutex; // held while a directory may get another parent
 };
 
 // Find or make by a test on the fs_context; see fs_context.h for get_tree_bdev and friends.

@@ -17,11 +17,14 @@ struct cred { // immutable once shown; replaced whole; RCU
 #define SHALE_CAP_DAC_OVERRIDE    1
 #define SHALE_CAP_DAC_READ_SEARCH 2
 #define SHALE_CAP_FOWNER          3
+#define SHALE_CAP_FSETID          4
 #define SHALE_CAP_SYS_RAWIO       17
 #define SHALE_CAP_SYS_CHROOT      18
 #define SHALE_CAP_SYS_ADMIN       21
 #define SHALE_CAP_SYS_RESOURCE    24
 #define SHALE_CAP_MKNOD           27
+#define SHALE_CAP_LEASE           28
+#define SHALE_CAP_SETFCAP         31
 
 struct fs_struct {
 	atomic_t users;

@@ -53,6 +53,7 @@ long do_mkdirat(int dfd, const char *name, mode_t mode);
 long do_mknodat(int dfd, const char *name, mode_t mode, dev_t dev);
 long do_symlinkat(const char *target, int dfd, const char *name);
 long do_unlinkat(int dfd, const char *name, int at_flags);
+long do_renameat2(int odfd, const char *oname, int ndfd, const char *nname, unsigned flags);
 long do_linkat(int odfd, const char *oname, int ndfd, const char *nname, int at_flags);
 long do_mount(const char *source, const char *target, const char *fstype, unsigned long ms_flags,
 	      const char *data);

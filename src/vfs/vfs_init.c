@@ -57,6 +57,7 @@ int vfs_init(struct shale *machine)
 	err = fs_struct_alloc(machine, &vfs->init_fs); // its root comes with vfs_mount_root()
 	if (err)
 		goto cred;
+	vfs->init_fs->umask = 0; // who makes nodes for the machine says their modes
 	err = files_init(machine);
 	if (err)
 		goto fs;

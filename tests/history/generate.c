@@ -98,8 +98,8 @@ static mode_t make_mode(struct generator *g)
 static void make_open(struct generator *g, struct op *op)
 {
 	static const int access[] = {O_RDONLY, O_RDONLY, O_RDWR, O_RDWR, O_WRONLY, O_ACCMODE};
-	static const int more[] = {O_EXCL,    O_TRUNC,   O_APPEND, O_DIRECTORY,         O_NOFOLLOW,
-				   O_CLOEXEC, O_NOATIME, O_PATH,   O_DIRECTORY | O_PATH};
+	static const int more[] = {O_EXCL,    O_APPEND,  O_DIRECTORY, O_NOFOLLOW,
+				   O_CLOEXEC, O_NOATIME, O_PATH,      O_DIRECTORY | O_PATH};
 
 	op->slot = (int)below(g, SLOTS);
 	op->flags = (unsigned)PICK(g, access) | O_NONBLOCK;
@@ -127,6 +127,8 @@ static void make_flags(struct generator *g, struct op *op)
 {
 	static const int stat_flags[] = {0, AT_SYMLINK_NOFOLLOW, AT_SYMLINK_NOFOLLOW, AT_EMPTY_PATH};
 	static const int link_flags[] = {0, 0, AT_SYMLINK_FOLLOW, AT_EMPTY_PATH, 1};
+	static const unsigned rename_flags[] = {0, 0, 0, 0, 1, 2, 2,
+						2, 4, 4, 5, 3, 8}; /* NOREPLACE, EXCHANGE, WHITEOUT */
 	static const int access_flags[] = {0, AT_EACCESS, AT_SYMLINK_NOFOLLOW, AT_EMPTY_PATH};
 
 	switch (op->kind) {
@@ -139,6 +141,9 @@ static void make_flags(struct generator *g, struct op *op)
 		break;
 	case OP_link:
 		op->flags = (unsigned)PICK(g, link_flags);
+		break;
+	case OP_rename:
+		op->flags = PICK(g, rename_flags);
 		break;
 	case OP_unlink:
 		op->flags = one_in(g, 40) ? 1 : 0;
@@ -184,6 +189,11 @@ void generate(struct generator *g, struct op *op)
 	case OP_open:
 		make_open(g, op);
 		break;
+	case OP_tmpfile:
+		op->flags = O_TMPFILE | (one_in(g, 3) ? O_WRONLY : O_RDWR) | (one_in(g, 4) ? O_EXCL : 0);
+		if (one_in(g, 3))
+			strcpy(op->path[0], ".");
+		break;
 	case OP_mknod:
 		make_mknod(g, op);
 		break;
@@ -204,6 +214,8 @@ void generate(struct generator *g, struct op *op)
 	default:
 		break;
 	}
+	if (op->kind == OP_link && op->flags & AT_EMPTY_PATH && one_in(g, 2))
+		*op->path[0] = '\0'; /* of the descriptor, perhaps one of O_TMPFILE */
 	if (op->kind == OP_chdir && one_in(g, 2))
 		strcpy(op->path[0], "/"); /* so that nobody stays where nothing is found */
 }

@@ -71,6 +71,7 @@ struct calls {
 	long (*symlinkat)(const char *target, int dfd, const char *path);
 	long (*linkat)(int odfd, const char *opath, int ndfd, const char *npath, int flags);
 	long (*unlinkat)(int dfd, const char *path, int flags);
+	long (*renameat2)(int odfd, const char *opath, int ndfd, const char *npath, unsigned flags);
 	long (*umask)(mode_t mask);
 	long (*chdir)(const char *path);
 	long (*fchdir)(int fd);

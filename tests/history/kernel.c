@@ -110,6 +110,10 @@ static long k_unlinkat(int dfd, const char *path, int flags)
 {
 	return result(syscall(SYS_unlinkat, dfd, path, flags));
 }
+static long k_renameat2(int odfd, const char *opath, int ndfd, const char *npath, unsigned flags)
+{
+	return result(syscall(SYS_renameat2, odfd, opath, ndfd, npath, flags));
+}
 static long k_umask(mode_t mask)
 {
 	return result(syscall(SYS_umask, mask));
@@ -170,6 +174,7 @@ const struct calls calls_kernel = {
 	.symlinkat = k_symlinkat,
 	.linkat = k_linkat,
 	.unlinkat = k_unlinkat,
+	.renameat2 = k_renameat2,
 	.umask = k_umask,
 	.chdir = k_chdir,
 	.fchdir = k_fchdir,

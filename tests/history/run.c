@@ -177,6 +177,9 @@ static void run_names(const struct calls *c, const struct op *op, int dfd, int d
 	case OP_link:
 		out->result = c->linkat(dfd, path, dfd2, op->path[1], (int)op->flags);
 		break;
+	case OP_rename:
+		out->result = c->renameat2(dfd, path, dfd2, op->path[1], op->flags);
+		break;
 	case OP_unlink:
 		out->result = c->unlinkat(dfd, path, (int)op->flags);
 		break;
@@ -201,6 +204,7 @@ void run_op(const struct calls *c, const struct op *op, int fds[SLOTS], struct o
 	out->result = 0;
 	switch (op->kind) {
 	case OP_open:
+	case OP_tmpfile:
 		put_fd(c, &fds[op->slot], c->openat(dfd[0], op->path[0], (int)op->flags, op->mode), out);
 		break;
 	case OP_close:

@@ -68,6 +68,10 @@ static long s_unlinkat(int dfd, const char *path, int flags)
 {
 	return shale_unlinkat(now, dfd, path, flags);
 }
+static long s_renameat2(int odfd, const char *opath, int ndfd, const char *npath, unsigned flags)
+{
+	return shale_renameat2(now, odfd, opath, ndfd, npath, flags);
+}
 static long s_umask(mode_t mask)
 {
 	return shale_umask(now, mask);
@@ -128,6 +132,7 @@ const struct calls calls_shale = {
 	.symlinkat = s_symlinkat,
 	.linkat = s_linkat,
 	.unlinkat = s_unlinkat,
+	.renameat2 = s_renameat2,
 	.umask = s_umask,
 	.chdir = s_chdir,
 	.fchdir = s_fchdir,
