@@ -239,6 +239,12 @@ int ext4_ext_root_check(struct inode *inode) __must_check;                /* ext
 int ext4_ext_tree_walk(struct inode *inode, int (*fn)(void *arg, u64 pblk), void *arg) __must_check;
 int ext4_ind_map(struct inode *inode, struct ext4_map *map) __must_check; /* indirect.c */
 int ext4_ind_root_check(struct inode *inode) __must_check;                /* indirect.c */
+/* The slot of the inode under which lblk lies, its levels of indirection, and lblk counted from the start of
+ * that tree; indirect.c */
+int ext4_ind_find_root(const struct super_block *sb, u32 lblk, u32 *slot, u32 *levels,
+		       u64 *within) __must_check;
+/* As ext4_ext_tree_walk, for a block map; indirect.c */
+int ext4_ind_tree_walk(struct inode *inode, int (*fn)(void *arg, u64 pblk), void *arg) __must_check;
 /* The longest file that a block map can hold, in blocks; indirect.c */
 u64 ext4_ind_max_blocks(const struct super_block *sb);
 /* The most blocks that an inode can count: sectors in 32 bits, or blocks in 48 with huge_file. */
@@ -361,6 +367,8 @@ extern const struct iomap_ops ext4_xattr_iomap_ops; /* where the attributes lie,
 ssize_t ext4_xattr_get(struct inode *inode, int index, const char *name, void *buffer, size_t size);
 /* The part of inline data that is an attribute; buffer NULL: only its length. -ENODATA: not there. */
 ssize_t ext4_xattr_inline_data(struct inode *inode, void *buffer, size_t size);
+/* Where it lies in the inode, in bytes from the inode's start. */
+int ext4_xattr_inline_place(struct inode *inode, u32 *at, u32 *bytes) __must_check;
 /* xattr_inode.c: the value of an entry that lies in an inode; its e_value_size bytes are returned. */
 struct ext4_xattr_entry;
 ssize_t ext4_xattr_inode_read(struct inode *inode, const struct ext4_xattr_entry *e, void *buffer);

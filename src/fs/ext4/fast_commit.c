@@ -201,7 +201,7 @@ void fc_array_free(struct fc_array *a)
 	*a = (struct fc_array){0};
 }
 
-static int corrupted(struct fc *fc, const char *what, u32 ino)
+int fc_corrupted(struct fc *fc, const char *what, u32 ino)
 {
 	ext4_msg(fc->sb, LOGLEVEL_ERR, "fast commit: %s of inode %u", what, ino);
 	return -EFSCORRUPTED;
@@ -216,6 +216,32 @@ void fc_inode_set_size(struct fc_inode *fi, u64 size)
 {
 	fi->raw->i_size_lo = cpu_to_le32((u32)size);
 	fi->raw->i_size_high = cpu_to_le32((u32)(size >> 32));
+}
+
+u32 fc_inode_links(const struct fc_inode *fi)
+{
+	return le16_to_cpu(fi->raw->i_links_count);
+}
+
+u64 fc_inode_acl(const struct fc_inode *fi)
+{
+	return le32_to_cpu(fi->raw->i_file_acl_lo) | (u64)le16_to_cpu(fi->raw->i_file_acl_high) << 32;
+}
+
+bool fc_has_extents(const struct fc_inode *fi)
+{
+	return le32_to_cpu(fi->raw->i_flags) & EXT4_EXTENTS_FL;
+}
+
+bool fc_has_map(const struct fc_inode *fi)
+{
+	u32 flags = le32_to_cpu(fi->raw->i_flags);
+	u16 mode = le16_to_cpu(fi->raw->i_mode);
+
+	if (flags & EXT4_INLINE_DATA_FL || !(S_ISREG(mode) || S_ISDIR(mode) || S_ISLNK(mode)))
+		return false;
+	/* Short targets of symlinks lie in their place, those of 60 bytes and more have one. */
+	return flags & EXT4_EXTENTS_FL || !S_ISLNK(mode) || fc_inode_size(fi) >= sizeof(fi->raw->i_block);
 }
 
 u32 fc_inode_seed(const struct fc *fc, const struct fc_inode *fi)
@@ -263,7 +289,7 @@ int fc_inode_get(struct fc *fc, u32 ino, struct fc_inode **out)
 		return 0;
 	if (ino > le32_to_cpu(fc->sbi->es.s_inodes_count) ||
 	    (ino < fc->sbi->first_ino && ino != EXT4_ROOT_INO))
-		return corrupted(fc, "impossible number", ino);
+		return fc_corrupted(fc, "impossible number", ino);
 	err = fc_charge(fc, sizeof(*fi));
 	if (err)
 		return err;
@@ -314,14 +340,9 @@ static int seal(struct fc *fc)
 
 /* ---- Inodes */
 
-static u32 links(const struct fc_inode *fi)
-{
-	return le16_to_cpu(fi->raw->i_links_count);
-}
-
 static void links_add(struct fc_inode *fi, int add)
 {
-	u32 nr = links(fi);
+	u32 nr = fc_inode_links(fi);
 
 	if (add < 0)
 		nr -= nr > 0;
@@ -336,8 +357,7 @@ static int replay_inode(struct fc *fc, const u8 *value, u32 len)
 	const size_t map = offsetof(struct ext4_inode, i_block),
 		     map_end = offsetof(struct ext4_inode, i_generation);
 	const u8 *new = value + sizeof(le32);
-	u32 flags = get_unaligned_le32(new + offsetof(struct ext4_inode, i_flags)),
-	    bytes = len - sizeof(le32);
+	u32 bytes = len - sizeof(le32);
 	struct fc_inode *fi;
 	u32 generation;
 	int err = fc_inode_get(fc, get_unaligned_le32(value), &fi);
@@ -347,24 +367,30 @@ static int replay_inode(struct fc *fc, const u8 *value, u32 len)
 	generation = le32_to_cpu(fi->raw->i_generation);
 	memcpy(fi->raw, new, map);
 	memcpy((u8 *)fi->raw + map_end, new + map_end, bytes - map_end);
-	if (!(flags & EXT4_EXTENTS_FL))
+	if (!fc_has_map(fi)) {
+		err = fc_inode_truncate(fc, fi);
 		memcpy(fi->raw->i_block, new + map, sizeof(fi->raw->i_block));
-	else if (!fi->extents.count)
+	} else if (!fi->extents.count) {
 		fc_extents_none(fi); /* whatever the inode was before */
+	}
 	/* Blocks of the tree carry the generation in their checksums. */
 	if (generation != le32_to_cpu(fi->raw->i_generation))
 		fi->changed = true;
-	if (links(fi))
+	if (fc_inode_links(fi))
 		fi->deleted = false;
-	return 0;
+	return err;
 }
 
-static int inode_with_extents(struct fc *fc, le32 ino, struct fc_inode **fi)
+/* The inode, which gets blocks or loses some. Records of blocks stand before that of the inode, so a file
+ * whose content lay in the inode leaves it here. */
+static int inode_with_map(struct fc *fc, le32 ino, struct fc_inode **fi)
 {
 	int err = fc_inode_get(fc, le32_to_cpu(ino), fi);
 
-	if (!err && !(le32_to_cpu((*fi)->raw->i_flags) & EXT4_EXTENTS_FL))
-		err = corrupted(fc, "ranges, without extents,", le32_to_cpu(ino));
+	if (!err && fc_is_inline(*fi) && S_ISREG(le16_to_cpu((*fi)->raw->i_mode)))
+		fc_inode_leave(fc, *fi);
+	if (!err && !fc_has_map(*fi))
+		err = fc_corrupted(fc, "ranges, without a place for them,", le32_to_cpu(ino));
 	return err;
 }
 
@@ -378,13 +404,10 @@ static int replay_add(struct fc *fc, const struct ext4_fc_add_range *add)
 		.unwritten = len > EXT_INIT_MAX_LEN,
 	};
 	struct fc_inode *fi;
-	int err = inode_with_extents(fc, add->fc_ino, &fi);
+	int err = inode_with_map(fc, add->fc_ino, &fi);
 
 	if (err)
 		return err;
-	if (!ex.len || (u64)ex.lblk + ex.len > UINT32_MAX ||
-	    !ext4_ino_blocks_valid(fc->sbi, fi->ino, ex.pblk, ex.len))
-		return corrupted(fc, "impossible range", fi->ino);
 	return fc_extents_add(fc, fi, ex);
 }
 
@@ -392,7 +415,7 @@ static int replay_del(struct fc *fc, const struct ext4_fc_del_range *del)
 {
 	u32 lblk = le32_to_cpu(del->fc_lblk);
 	struct fc_inode *fi;
-	int err = inode_with_extents(fc, del->fc_ino, &fi);
+	int err = inode_with_map(fc, del->fc_ino, &fi);
 
 	if (err)
 		return err;
@@ -412,7 +435,7 @@ static int replay_links(struct fc *fc, u16 tag, const struct ext4_fc_dentry_info
 		return err;
 	dir = S_ISDIR(le16_to_cpu(fi->raw->i_mode));
 	if (dir && (fi == parent || fi->ino == EXT4_ROOT_INO || tag == EXT4_FC_TAG_LINK))
-		return corrupted(fc, "a name that cannot be,", fi->ino);
+		return fc_corrupted(fc, "a name that cannot be,", fi->ino);
 	if (tag == EXT4_FC_TAG_CREAT) {
 		fi->raw->i_links_count = cpu_to_le16(dir ? 2 : 1);
 		if (dir)
@@ -429,7 +452,7 @@ static int replay_links(struct fc *fc, u16 tag, const struct ext4_fc_dentry_info
 	} else {
 		links_add(fi, -1);
 	}
-	if (links(fi))
+	if (fc_inode_links(fi))
 		return 0;
 	fi->deleted = true;
 	return fc_inode_truncate(fc, fi);
@@ -455,6 +478,14 @@ static int replay_first(struct fc *fc, u16 tag, const u8 *value, u32 len)
 
 /* ---- Names */
 
+/* Any bytes may be the ciphertext of a name, if there are enough of them. */
+static bool name_valid(const struct fc_inode *dir, const char *name, unsigned len)
+{
+	if (le32_to_cpu(dir->raw->i_flags) & EXT4_ENCRYPT_FL)
+		return len >= EXT4_CRYPT_BLOCK;
+	return !memchr(name, '/', len) && !memchr(name, 0, len) && (len > 2 || memcmp(name, "..", len));
+}
+
 static int replay_name(struct fc *fc, u16 tag, const u8 *value, u32 len)
 {
 	const struct ext4_fc_dentry_info *d = (const void *)value;
@@ -467,13 +498,13 @@ static int replay_name(struct fc *fc, u16 tag, const u8 *value, u32 len)
 	err = fc_inode_get(fc, le32_to_cpu(d->fc_ino), &fi);
 	if (!err)
 		err = fc_inode_get(fc, le32_to_cpu(d->fc_parent_ino), &parent);
-	if (err || !links(parent)) /* the directory went afterwards */
+	if (err || !fc_inode_links(parent)) /* the directory went afterwards */
 		return err;
-	if (memchr(d->fc_dname, '/', name_len) || memchr(d->fc_dname, 0, name_len))
-		return corrupted(fc, "an impossible name", fi->ino);
+	if (!name_valid(parent, d->fc_dname, name_len))
+		return fc_corrupted(fc, "an impossible name", fi->ino);
 	if (tag == EXT4_FC_TAG_UNLINK)
 		return fc_dir_remove(fc, parent, d->fc_dname, name_len, fi->ino);
-	if (!links(fi))
+	if (!fc_inode_links(fi))
 		return 0;
 	if (tag == EXT4_FC_TAG_CREAT && S_ISDIR(le16_to_cpu(fi->raw->i_mode)))
 		err = fc_dir_make(fc, fi, parent->ino);
@@ -514,7 +545,7 @@ static int mark_used(struct fc *fc)
 	if (err)
 		return err;
 	xa_for_each (&fc->inodes, ino, fi) {
-		bool used = links(fi), dir = used && S_ISDIR(le16_to_cpu(fi->raw->i_mode));
+		bool used = fc_inode_links(fi), dir = used && S_ISDIR(le16_to_cpu(fi->raw->i_mode));
 
 		if (fi->deleted) /* at a time that is not recorded */
 			fi->raw->i_dtime = fi->raw->i_ctime;
@@ -536,7 +567,7 @@ static int write_trees(struct fc *fc)
 		return err;
 	xa_for_each (&fc->inodes, ino, fi) {
 		fc_dir_free(fi);
-		if (links(fi))
+		if (fc_inode_links(fi))
 			err = fc_extents_write(fc, fi);
 		if (err)
 			break;
@@ -603,10 +634,9 @@ static int truncate_to_size(struct fc *fc, u32 ino)
 	if (err)
 		return err;
 	blocks = DIV_ROUND_UP(fc_inode_size(fi), fc->sbi->block_size);
-	if (!S_ISREG(le16_to_cpu(fi->raw->i_mode)) || blocks >= UINT32_MAX ||
-	    !(le32_to_cpu(fi->raw->i_flags) & EXT4_EXTENTS_FL))
+	if (!S_ISREG(le16_to_cpu(fi->raw->i_mode)) || blocks >= UINT32_MAX || !fc_has_map(fi))
 		return 0;
-	return fc_extents_remove(fc, fi, (u32)blocks, UINT32_MAX);
+	return fc_inode_cut(fc, fi, (u32)blocks);
 }
 
 int ext4_fc_truncate(struct super_block *sb, const u32 *inos, u32 count)

@@ -3,7 +3,8 @@
  * Names that fast commits add and remove. A directory is read once, into a table from the hash of a name to
  * the block that holds it, so that no input takes longer than its size allows. A name goes into the leaf that
  * the index has for it; where that is full the index is given up, and the directory is a linear one from then
- * on: its names are the same, their order may differ from what Linux would make.
+ * on: its names are the same, their order may differ from what Linux would make. A directory that lies in its
+ * inode has no table (fast_commit_inline.c).
  */
 #include <sys/stat.h>
 
@@ -16,16 +17,7 @@
 struct name_at {
 	u32 hash, lblk;
 };
-
-struct fc_dir {
-	struct inode *inode;   /* as it was; a new one before its first name */
-	struct fc_array names; /* of struct name_at: open addressing, FREE in lblk */
-	u32 nr_names;
-	struct fc_array index; /* of u32: blocks of the index, lblk */
-	u32 cursor, rescans;   /* no room is known of before the cursor */
-	bool indexed;
-};
-#define FREE UINT32_MAX
+#define FREE UINT32_MAX /* in lblk */
 
 static u32 blocks_of(const struct fc *fc, const struct fc_inode *dir)
 {
@@ -38,7 +30,7 @@ static u32 entries_end(const struct fc *fc)
 	return fc->sbi->block_size - (fc->sbi->has_csum ? sizeof(struct ext4_dir_entry_tail) : 0);
 }
 
-static void set_rec_len(const struct fc *fc, struct ext4_dir_entry_2 *de, u32 len)
+void fc_set_rec_len(const struct fc *fc, struct ext4_dir_entry_2 *de, u32 len)
 {
 	if (fc->sbi->block_size == 65536)
 		len = len == 65536 ? 65535 : (len & 65532) | (len >> 16 & 3);
@@ -185,12 +177,8 @@ static int dir_get(struct fc *fc, struct fc_inode *dir, struct fc_dir **out)
 	*out = d;
 	if (d)
 		return 0;
-	if (!S_ISDIR(le16_to_cpu(dir->raw->i_mode)) || flags & EXT4_INLINE_DATA_FL ||
-	    (flags & EXT4_ENCRYPT_FL && flags & EXT4_CASEFOLD_FL)) {
-		ext4_msg(fc->sb, LOGLEVEL_ERR,
-			 "fast commits change names in inode %u, which is no directory of blocks", dir->ino);
-		return -EOPNOTSUPP;
-	}
+	if (!S_ISDIR(le16_to_cpu(dir->raw->i_mode)))
+		return fc_corrupted(fc, "names, without a directory,", dir->ino);
 	err = fc_charge(fc, sizeof(*d));
 	if (err)
 		return err;
@@ -200,7 +188,9 @@ static int dir_get(struct fc *fc, struct fc_inode *dir, struct fc_dir **out)
 	dir->dir = *out = d;
 	d->indexed = flags & EXT4_INDEX_FL;
 	err = ext4_iget(fc->sb, dir->ino, EXT4_IGET_SPECIAL, &d->inode);
-	return err ? err : dir_load(fc, dir);
+	if (!err)
+		err = fc_is_inline(dir) ? fc_inline_load(dir) : dir_load(fc, dir);
+	return err;
 }
 
 void fc_dir_free(struct fc_inode *dir)
@@ -219,21 +209,16 @@ void fc_dir_free(struct fc_inode *dir)
 static void block_empty(const struct fc *fc, void *data)
 {
 	memset(data, 0, fc->sbi->block_size);
-	set_rec_len(fc, data, entries_end(fc));
+	fc_set_rec_len(fc, data, entries_end(fc));
 }
 
-/* Adds a block to the end. */
+/* Adds an empty block to the end. */
 static int dir_append(struct fc *fc, struct fc_inode *dir, void **data)
 {
 	u32 lblk = blocks_of(fc, dir), within = lblk & ((1u << fc->sbi->cluster_bits) - 1);
 	struct fc_extent ex = {.lblk = lblk, .len = 1};
 	int err;
 
-	if (!(le32_to_cpu(dir->raw->i_flags) & EXT4_EXTENTS_FL)) {
-		ext4_msg(fc->sb, LOGLEVEL_ERR, "fast commits make directory %u larger, which has no extents",
-			 dir->ino);
-		return -EOPNOTSUPP;
-	}
 	/* A cluster of the file begins where a cluster of the volume does. */
 	ex.pblk = within ? fc_extents_find(dir, lblk - 1) + 1 : 0;
 	err = ex.pblk > 1 ? 0 : fc_block_alloc(fc, &ex.pblk);
@@ -251,7 +236,7 @@ static int dir_append(struct fc *fc, struct fc_inode *dir, void **data)
 
 /* ---- Entries */
 
-static unsigned file_type(const struct ext4_sb_info *sbi, u16 mode)
+unsigned fc_file_type(const struct ext4_sb_info *sbi, u16 mode)
 {
 	static const u8 types[16] = {[S_IFREG >> 12] = 1, [S_IFDIR >> 12] = EXT4_FT_DIR, [S_IFCHR >> 12] = 3,
 				     [S_IFBLK >> 12] = 4, [S_IFIFO >> 12] = 5,           [S_IFSOCK >> 12] = 6,
@@ -268,13 +253,12 @@ static void put_entry(struct ext4_dir_entry_2 *de, u32 ino, unsigned type, const
 	memcpy(de->name, name, len);
 }
 
-/* Puts the entry into the verified block if there is room. */
-static bool block_insert(const struct fc *fc, void *data, u32 ino, unsigned type, const char *name,
-			 unsigned len)
+bool fc_entries_insert(const struct fc *fc, void *data, u32 end, u32 ino, unsigned type, const char *name,
+		       unsigned len)
 {
 	u32 need = EXT4_DIR_REC_LEN(len);
 
-	for (u32 at = 0, rec_len; at < entries_end(fc); at += rec_len) {
+	for (u32 at = 0, rec_len; at < end; at += rec_len) {
 		struct ext4_dir_entry_2 *de = (void *)((u8 *)data + at);
 		u32 used = le32_to_cpu(de->inode) ? EXT4_DIR_REC_LEN(de->name_len) : 0;
 
@@ -282,9 +266,9 @@ static bool block_insert(const struct fc *fc, void *data, u32 ino, unsigned type
 		if (rec_len < used + need)
 			continue;
 		if (used) {
-			set_rec_len(fc, de, used);
+			fc_set_rec_len(fc, de, used);
 			de = (void *)((u8 *)de + used);
-			set_rec_len(fc, de, rec_len - used);
+			fc_set_rec_len(fc, de, rec_len - used);
 		}
 		put_entry(de, ino, type, name, len);
 		return true;
@@ -292,12 +276,11 @@ static bool block_insert(const struct fc *fc, void *data, u32 ino, unsigned type
 	return false;
 }
 
-/* The entry with this name, and the one before it in the block; NULL: none. */
-static struct ext4_dir_entry_2 *block_find(const struct fc *fc, void *data, const char *name, unsigned len,
-					   struct ext4_dir_entry_2 **before)
+struct ext4_dir_entry_2 *fc_entries_find(const struct fc *fc, void *data, u32 end, const char *name,
+					 unsigned len, struct ext4_dir_entry_2 **before)
 {
 	*before = NULL;
-	for (u32 at = 0; at < entries_end(fc);) {
+	for (u32 at = 0; at < end;) {
 		struct ext4_dir_entry_2 *de = (void *)((u8 *)data + at);
 
 		if (le32_to_cpu(de->inode) && de->name_len == len && !memcmp(de->name, name, len))
@@ -308,7 +291,7 @@ static struct ext4_dir_entry_2 *block_find(const struct fc *fc, void *data, cons
 	return NULL;
 }
 
-/* Finds the name; *de NULL: it is not there. */
+/* Finds the name; *de NULL: it is not there. *data is the block, NULL in an inode. */
 static int dir_find(struct fc *fc, struct fc_inode *dir, const char *name, unsigned len,
 		    struct ext4_dir_entry_2 **de, struct ext4_dir_entry_2 **before, void **data, u32 *lblk)
 {
@@ -316,7 +299,13 @@ static int dir_find(struct fc *fc, struct fc_inode *dir, const char *name, unsig
 	const struct name_at *items = d->names.items;
 	u32 hash = name_hash(fc, name, len);
 
+	*data = NULL;
 	*de = NULL;
+	*lblk = 0;
+	if (fc_is_inline(dir)) {
+		*de = fc_inline_find(fc, dir, name, len, before);
+		return fc_spend(fc, fc->sbi->inode_size);
+	}
 	for (u32 at = hash & (d->names.room - 1); d->names.room && items[at].lblk != FREE;
 	     at = (at + 1) & (d->names.room - 1)) {
 		int err;
@@ -329,7 +318,7 @@ static int dir_find(struct fc *fc, struct fc_inode *dir, const char *name, unsig
 			err = block_edit(fc, dir, *lblk, data);
 		if (err)
 			return err;
-		*de = block_find(fc, *data, name, len, before);
+		*de = fc_entries_find(fc, *data, entries_end(fc), name, len, before);
 		if (*de)
 			break;
 	}
@@ -353,7 +342,7 @@ static int index_drop(struct fc *fc, struct fc_inode *dir)
 			block_empty(fc, data);
 		} else {
 			de = (void *)((u8 *)data + EXT4_DIR_REC_LEN(1));
-			set_rec_len(fc, de, entries_end(fc) - EXT4_DIR_REC_LEN(1));
+			fc_set_rec_len(fc, de, entries_end(fc) - EXT4_DIR_REC_LEN(1));
 		}
 		block_seal(fc, dir, data);
 	}
@@ -391,8 +380,8 @@ static bool is_index(const struct fc_dir *d, u32 lblk)
 }
 
 /* Tries one block. 1: the name is in it now. */
-static int try_block(struct fc *fc, struct fc_inode *dir, u32 lblk, const char *name, unsigned len,
-		     const struct fc_inode *inode)
+static int try_block(struct fc *fc, struct fc_inode *dir, u32 lblk, u32 ino, unsigned type, const char *name,
+		     unsigned len)
 {
 	void *data;
 	int err = fc_spend(fc, fc->sbi->block_size);
@@ -401,17 +390,47 @@ static int try_block(struct fc *fc, struct fc_inode *dir, u32 lblk, const char *
 		err = block_edit(fc, dir, lblk, &data);
 	if (err)
 		return err;
-	if (!block_insert(fc, data, inode->ino, file_type(fc->sbi, le16_to_cpu(inode->raw->i_mode)), name,
-			  len))
+	if (!fc_entries_insert(fc, data, entries_end(fc), ino, type, name, len))
 		return 0;
 	block_seal(fc, dir, data);
 	err = names_add(fc, dir->dir, name, len, lblk);
 	return err ? err : 1;
 }
 
+int fc_dir_insert(struct fc *fc, struct fc_inode *dir, u32 ino, unsigned type, const char *name, unsigned len)
+{
+	struct fc_dir *d = dir->dir;
+	int err = 0;
+	void *data;
+	u32 lblk;
+
+	if (d->indexed) {
+		err = fc_spend(fc, d->index.count * sizeof(u32));
+		if (!err)
+			err = index_leaf(fc, d, name, len, &lblk);
+		if (!err && !is_index(d, lblk) && lblk < blocks_of(fc, dir))
+			err = try_block(fc, dir, lblk, ino, type, name, len);
+		if (err && err != -ENOENT)
+			return min(err, 0);
+		err = index_drop(fc, dir);
+	}
+	for (; !err && d->cursor < blocks_of(fc, dir); d->cursor++)
+		if (fc_extents_find(dir, d->cursor))
+			err = try_block(fc, dir, d->cursor, ino, type, name, len);
+	if (err) {
+		d->cursor -= d->cursor > 0; /* there may be more room where this one went */
+		return min(err, 0);
+	}
+	err = dir_append(fc, dir, &data);
+	if (!err)
+		err = try_block(fc, dir, blocks_of(fc, dir) - 1, ino, type, name, len);
+	return min(err, 0);
+}
+
 int fc_dir_add(struct fc *fc, struct fc_inode *dir, const char *name, unsigned len,
 	       const struct fc_inode *inode)
 {
+	unsigned type = fc_file_type(fc->sbi, le16_to_cpu(inode->raw->i_mode));
 	struct ext4_dir_entry_2 *de, *before;
 	struct fc_dir *d;
 	void *data;
@@ -422,27 +441,23 @@ int fc_dir_add(struct fc *fc, struct fc_inode *dir, const char *name, unsigned l
 		err = dir_find(fc, dir, name, len, &de, &before, &data, &lblk);
 	if (err || de) /* it is there already */
 		return err;
-	if (d->indexed) {
-		err = fc_spend(fc, d->index.count * sizeof(u32));
-		if (!err)
-			err = index_leaf(fc, d, name, len, &lblk);
-		if (!err && !is_index(d, lblk) && lblk < blocks_of(fc, dir))
-			err = try_block(fc, dir, lblk, name, len, inode);
-		if (err && err != -ENOENT)
-			return min(err, 0);
-		err = index_drop(fc, dir);
+	if (ext4_hash_in_dirent(d->inode)) {
+		ext4_msg(
+			fc->sb, LOGLEVEL_ERR,
+			"fast commits add a name to inode %u, whose names are encrypted and folded: its hash "
+			"cannot be made without the key",
+			dir->ino);
+		return -EOPNOTSUPP;
 	}
-	for (; !err && d->cursor < blocks_of(fc, dir); d->cursor++)
-		if (fc_extents_find(dir, d->cursor))
-			err = try_block(fc, dir, d->cursor, name, len, inode);
-	if (err) {
-		d->cursor -= d->cursor > 0; /* there may be more room where this one went */
-		return min(err, 0);
+	if (fc_is_inline(dir)) {
+		err = fc_inline_add(fc, dir, inode->ino, type, name, len);
+		if (err != -ENOSPC)
+			return err;
+		err = fc_inline_leave(fc, dir);
+		if (err)
+			return err;
 	}
-	err = dir_append(fc, dir, &data);
-	if (!err)
-		err = try_block(fc, dir, blocks_of(fc, dir) - 1, name, len, inode);
-	return min(err, 0);
+	return fc_dir_insert(fc, dir, inode->ino, type, name, len);
 }
 
 int fc_dir_remove(struct fc *fc, struct fc_inode *dir, const char *name, unsigned len, u32 ino)
@@ -459,12 +474,13 @@ int fc_dir_remove(struct fc *fc, struct fc_inode *dir, const char *name, unsigne
 	if (err || !de || le32_to_cpu(de->inode) != ino)
 		return err;
 	if (before)
-		set_rec_len(fc, before,
-			    ext4_rec_len(before, fc->sbi->block_size) +
-				    ext4_rec_len(de, fc->sbi->block_size));
+		fc_set_rec_len(fc, before,
+			       ext4_rec_len(before, fc->sbi->block_size) +
+				       ext4_rec_len(de, fc->sbi->block_size));
 	else
 		de->inode = cpu_to_le32(0);
-	block_seal(fc, dir, data);
+	if (data)
+		block_seal(fc, dir, data);
 	if (lblk < d->cursor && d->rescans < RESCANS) {
 		d->rescans++;
 		d->cursor = lblk;
@@ -472,27 +488,30 @@ int fc_dir_remove(struct fc *fc, struct fc_inode *dir, const char *name, unsigne
 	return 0;
 }
 
-int fc_dir_make(struct fc *fc, struct fc_inode *dir, u32 parent)
+int fc_dir_begin(struct fc *fc, struct fc_inode *dir, u32 parent)
 {
 	const u32 size = EXT4_DIR_REC_LEN(1);
 	struct ext4_dir_entry_2 *dot, *dotdot;
-	unsigned type = file_type(fc->sbi, S_IFDIR);
+	unsigned type = fc_file_type(fc->sbi, S_IFDIR);
 	void *data;
 	int err;
 
-	/* It has one already, or lies in its inode. */
-	if (dir->extents.count || le32_to_cpu(dir->raw->i_flags) & EXT4_INLINE_DATA_FL)
-		return 0;
 	fc_inode_set_size(dir, 0);
 	err = dir_append(fc, dir, &data);
 	if (err)
 		return err;
 	dot = data;
 	dotdot = (void *)((u8 *)data + size);
-	set_rec_len(fc, dot, size);
+	fc_set_rec_len(fc, dot, size);
 	put_entry(dot, dir->ino, type, ".", 1);
-	set_rec_len(fc, dotdot, entries_end(fc) - size);
+	fc_set_rec_len(fc, dotdot, entries_end(fc) - size);
 	put_entry(dotdot, parent, type, "..", 2);
 	block_seal(fc, dir, data);
 	return 0;
+}
+
+int fc_dir_make(struct fc *fc, struct fc_inode *dir, u32 parent)
+{
+	/* It has a block already, or lies in its inode. */
+	return dir->extents.count || fc_is_inline(dir) ? 0 : fc_dir_begin(fc, dir, parent);
 }

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The blocks of an inode as fast commits change them: its extents are read into a list once, changed there,
- * and written as a new tree at the end, into the blocks of the old one first. What leaves a list is gathered
- * in fc->freed and what comes is `fresh`; bitmaps are changed when all tags have been seen, since a block may
- * go from one file to another.
+ * The blocks of an inode as fast commits change them: its extents, or what its block map says, are read into
+ * a list once, changed there, and written at the end (fast_commit_trees.c). What leaves a list is gathered in
+ * fc->freed and what comes is `fresh`; bitmaps are changed when all tags have been seen, since a block may go
+ * from one file to another.
  */
 #include "base/alloc.h"
 #include "block/remap.h"
@@ -30,9 +30,7 @@ static int tree_block(void *arg, u64 pblk)
 
 static int load_list(struct fc *fc, struct fc_inode *fi, struct inode *inode)
 {
-	u64 end = EXT4_I(inode)->i_flags & EXT4_EXTENTS_FL
-			  ? UINT32_MAX
-			  : DIV_ROUND_UP(i_size_read(inode), fc->sbi->block_size);
+	u64 end = fc_has_extents(fi) ? UINT32_MAX : min_t(u64, ext4_ind_max_blocks(fc->sb), UINT32_MAX);
 
 	for (u64 lblk = 0; lblk < end;) {
 		struct ext4_map map = {.lblk = lblk, .len = min_t(u64, end - lblk, UINT32_MAX)};
@@ -48,25 +46,6 @@ static int load_list(struct fc *fc, struct fc_inode *fi, struct inode *inode)
 		lblk += map.len;
 	}
 	return 0;
-}
-
-int fc_extents_load(struct fc *fc, struct fc_inode *fi)
-{
-	void *args[] = {fc, fi};
-	struct inode *inode;
-	int err;
-
-	err = ext4_iget(fc->sb, fi->ino, EXT4_IGET_ORPHAN, &inode);
-	if (err)
-		return err;
-	if (!ext4_has_inline_data(inode) && !ext4_is_fast_symlink(inode) &&
-	    (S_ISREG(inode->i_mode) || S_ISDIR(inode->i_mode) || S_ISLNK(inode->i_mode))) {
-		err = load_list(fc, fi, inode);
-		if (!err && EXT4_I(inode)->i_flags & EXT4_EXTENTS_FL)
-			err = ext4_ext_tree_walk(inode, tree_block, args);
-	}
-	iput(inode);
-	return err;
 }
 
 /* The first extent that ends behind lblk. */
@@ -94,7 +73,7 @@ u64 fc_extents_find(const struct fc_inode *fi, u32 lblk)
 									    : 0;
 }
 
-static int freed(struct fc *fc, u64 start, u32 count)
+int fc_freed(struct fc *fc, u64 start, u32 count)
 {
 	int err = fc_array_reserve(fc, &fc->freed, sizeof(struct fc_run));
 
@@ -133,7 +112,7 @@ static int cut(struct fc *fc, struct fc_inode *fi, u32 at, u32 lblk, u64 end, u3
 	struct fc_extent ex = extents(fi)[at], tail = ex;
 	u32 head = ex.lblk < lblk ? lblk - ex.lblk : 0;
 	u32 behind = min_t(u64, end - ex.lblk, ex.len);
-	int err = freed(fc, ex.pblk + head, behind - head);
+	int err = fc_freed(fc, ex.pblk + head, behind - head);
 
 	tail.lblk += behind;
 	tail.pblk += behind;
@@ -162,9 +141,24 @@ int fc_extents_remove(struct fc *fc, struct fc_inode *fi, u32 lblk, u64 end)
 	return err;
 }
 
+/* A block map has numbers of 32 bits, an end, and nothing that is not written. */
+static bool range_valid(const struct fc *fc, const struct fc_inode *fi, const struct fc_extent *ex)
+{
+	u64 end = (u64)ex->lblk + ex->len;
+
+	if (!ex->len || end > UINT32_MAX || !ext4_ino_blocks_valid(fc->sbi, fi->ino, ex->pblk, ex->len))
+		return false;
+	return fc_has_extents(fi) ||
+	       (!ex->unwritten && end <= ext4_ind_max_blocks(fc->sb) && ex->pblk + ex->len - 1 <= UINT32_MAX);
+}
+
 int fc_extents_add(struct fc *fc, struct fc_inode *fi, struct fc_extent ex)
 {
-	int err = fc_extents_remove(fc, fi, ex.lblk, (u64)ex.lblk + ex.len);
+	int err;
+
+	if (!range_valid(fc, fi, &ex))
+		return fc_corrupted(fc, "impossible range", fi->ino);
+	err = fc_extents_remove(fc, fi, ex.lblk, (u64)ex.lblk + ex.len);
 
 	ex.fresh = true;
 	if (!err)
@@ -178,8 +172,9 @@ int fc_inode_truncate(struct fc *fc, struct fc_inode *fi)
 	int err = fc_extents_remove(fc, fi, 0, UINT32_MAX);
 
 	for (u32 i = 0; i < fi->tree.count && !err; i++)
-		err = freed(fc, ((u64 *)fi->tree.items)[i], 1);
+		err = fc_freed(fc, ((u64 *)fi->tree.items)[i], 1);
 	fi->tree.count = 0;
+	fi->value_clusters = 0;
 	return err;
 }
 
@@ -213,7 +208,7 @@ int fc_ranges_mark(struct fc *fc)
 	if (err)
 		return err;
 	xa_for_each (&fc->inodes, ino, fi) {
-		if (le16_to_cpu(fi->raw->i_links_count))
+		if (fc_inode_links(fi))
 			err = inode_mark(fc, fi);
 		if (err)
 			break;
@@ -221,130 +216,28 @@ int fc_ranges_mark(struct fc *fc)
 	return err;
 }
 
-/* ---- The new tree */
-
-/* An entry of either kind: they are equally long, and begin with the block of the file. */
-static void put_extent(const struct fc_extent *ex, struct ext4_extent *out)
+/* What the list and the tree take. Clusters are counted whole. */
+static u64 clusters_of(const struct fc *fc, const struct fc_inode *fi)
 {
-	*out = (struct ext4_extent){
-		.ee_block = cpu_to_le32(ex->lblk),
-		.ee_len = cpu_to_le16(ex->len + (ex->unwritten ? EXT_INIT_MAX_LEN : 0)),
-		.ee_start_hi = cpu_to_le16(ex->pblk >> 32),
-		.ee_start_lo = cpu_to_le32((u32)ex->pblk),
-	};
-}
-
-static void put_index(u32 lblk, u64 pblk, struct ext4_extent *out)
-{
-	*(struct ext4_extent_idx *)out = (struct ext4_extent_idx){
-		.ei_block = cpu_to_le32(lblk),
-		.ei_leaf_lo = cpu_to_le32((u32)pblk),
-		.ei_leaf_hi = cpu_to_le16(pblk >> 32),
-	};
-}
-
-/* The list in the form of the disk: joined where it can be, cut where it must be. */
-static int make_entries(struct fc *fc, struct fc_inode *fi, struct fc_array *out)
-{
-	for (u32 i = 0; i < fi->extents.count;) {
-		struct fc_extent ex = extents(fi)[i++];
-		u32 max = ex.unwritten ? EXT_INIT_MAX_LEN - 1 : EXT_INIT_MAX_LEN;
-
-		while (i < fi->extents.count && extents(fi)[i].unwritten == ex.unwritten &&
-		       extents(fi)[i].lblk == ex.lblk + ex.len && extents(fi)[i].pblk == ex.pblk + ex.len)
-			ex.len += extents(fi)[i++].len;
-		while (ex.len) {
-			struct fc_extent part = ex;
-			int err = fc_array_reserve(fc, out, sizeof(struct ext4_extent));
-
-			if (err)
-				return err;
-			part.len = min(ex.len, max);
-			put_extent(&part, &((struct ext4_extent *)out->items)[out->count++]);
-			ex.lblk += part.len;
-			ex.pblk += part.len;
-			ex.len -= part.len;
-		}
-	}
-	return 0;
-}
-
-static void put_node(struct ext4_extent_header *eh, const struct ext4_extent *entries, u32 count, u32 max,
-		     unsigned depth)
-{
-	*eh = (struct ext4_extent_header){.eh_magic = cpu_to_le16(EXT4_EXT_MAGIC),
-					  .eh_entries = cpu_to_le16(count),
-					  .eh_max = cpu_to_le16(max),
-					  .eh_depth = cpu_to_le16(depth)};
-	if (count)
-		memcpy(eh + 1, entries, count * sizeof(*entries));
-}
-
-/* A block for the tree: the next of the old one, or a new one. */
-static int node_block(struct fc *fc, struct fc_inode *fi, u32 used, u64 *pblk)
-{
-	int err;
-
-	if (used < fi->tree.count) {
-		*pblk = ((u64 *)fi->tree.items)[used];
-		return 0;
-	}
-	err = fc_array_reserve(fc, &fi->tree, sizeof(u64));
-	if (!err)
-		err = fc_block_alloc(fc, pblk);
-	if (!err)
-		((u64 *)fi->tree.items)[fi->tree.count++] = *pblk;
-	return err;
-}
-
-/* Puts the entries of one level into blocks; they become the entries of the next. */
-static int write_level(struct fc *fc, struct fc_inode *fi, struct fc_array *level, unsigned depth, u32 *used)
-{
-	const struct ext4_sb_info *sbi = fc->sbi;
-	u32 max = (sbi->block_size - sizeof(struct ext4_extent_header)) / sizeof(struct ext4_extent);
-	size_t covered = sizeof(struct ext4_extent_header) + max * sizeof(struct ext4_extent);
-	struct ext4_extent *entries = level->items;
-	u32 nodes = 0;
-
-	for (u32 at = 0; at < level->count; at += max, nodes++) {
-		u32 first = le32_to_cpu(entries[at].ee_block);
-		struct ext4_extent_tail *tail;
-		void *data;
-		u64 pblk;
-		int err = node_block(fc, fi, (*used)++, &pblk);
-
-		if (!err)
-			err = blk_remap_copy(sbi->remap, pblk, &data);
-		if (err)
-			return err;
-		memset(data, 0, sbi->block_size);
-		put_node(data, entries + at, min(max, level->count - at), max, depth);
-		tail = (void *)((u8 *)data + covered);
-		if (sbi->has_csum)
-			tail->et_checksum = cpu_to_le32(ext4_chksum(fc_inode_seed(fc, fi), data, covered));
-		put_index(first, pblk, &entries[nodes]);
-	}
-	level->count = nodes;
-	return 0;
-}
-
-/* In sectors, or in blocks where the inode says so. Clusters are counted whole. */
-static void set_blocks(struct fc *fc, struct fc_inode *fi)
-{
-	const struct ext4_sb_info *sbi = fc->sbi;
-	u64 clusters = fi->tree.count, next = 0, blocks;
+	u64 clusters = fi->tree.count, next = 0;
 
 	for (u32 i = 0; i < fi->extents.count; i++) {
 		const struct fc_extent *ex = &extents(fi)[i];
-		u64 first = ex->lblk >> sbi->cluster_bits;
-		u64 end = ((u64)ex->lblk + ex->len - 1) >> sbi->cluster_bits;
+		u64 first = ex->lblk >> fc->sbi->cluster_bits;
+		u64 end = ((u64)ex->lblk + ex->len - 1) >> fc->sbi->cluster_bits;
 
 		clusters += end + 1 - max(first, next);
 		next = end + 1;
 	}
-	if (le32_to_cpu(fi->raw->i_file_acl_lo) || le16_to_cpu(fi->raw->i_file_acl_high))
-		clusters++;
-	blocks = clusters << sbi->cluster_bits;
+	return clusters + !!fc_inode_acl(fi);
+}
+
+/* In sectors, or in blocks where the inode says so. */
+void fc_inode_set_blocks(const struct fc *fc, struct fc_inode *fi)
+{
+	const struct ext4_sb_info *sbi = fc->sbi;
+	u64 blocks = (clusters_of(fc, fi) + fi->value_clusters) << sbi->cluster_bits;
+
 	if (!(le32_to_cpu(fi->raw->i_flags) & EXT4_HUGE_FILE_FL))
 		blocks <<= sbi->block_bits - 9;
 	fi->raw->i_blocks_lo = cpu_to_le32((u32)blocks);
@@ -352,35 +245,26 @@ static void set_blocks(struct fc *fc, struct fc_inode *fi)
 		fi->raw->i_blocks_high = cpu_to_le16((u16)(blocks >> 32));
 }
 
-#define ROOT_ENTRIES 4
-
-void fc_extents_none(struct fc_inode *fi)
+int fc_extents_load(struct fc *fc, struct fc_inode *fi)
 {
-	memset(fi->raw->i_block, 0, sizeof(fi->raw->i_block));
-	put_node((void *)fi->raw->i_block, NULL, 0, ROOT_ENTRIES, 0);
-	fi->changed = true;
-}
-
-int fc_extents_write(struct fc *fc, struct fc_inode *fi)
-{
-	u32 used = 0;
-	struct fc_array level = {0};
-	unsigned depth = 0;
+	void *args[] = {fc, fi};
+	struct inode *inode;
+	u64 clusters, counted;
 	int err;
 
-	if (!fi->changed || !(le32_to_cpu(fi->raw->i_flags) & EXT4_EXTENTS_FL))
-		return 0;
-	err = make_entries(fc, fi, &level);
-	while (!err && level.count > ROOT_ENTRIES)
-		err = write_level(fc, fi, &level, depth++, &used);
-	for (u32 i = used; i < fi->tree.count && !err; i++)
-		err = fc_blocks_mark(fc, ((u64 *)fi->tree.items)[i], 1, false);
-	if (!err) {
-		fi->tree.count = used;
-		memset(fi->raw->i_block, 0, sizeof(fi->raw->i_block));
-		put_node((void *)fi->raw->i_block, level.items, level.count, ROOT_ENTRIES, depth);
-		set_blocks(fc, fi);
+	err = ext4_iget(fc->sb, fi->ino, EXT4_IGET_ORPHAN, &inode);
+	if (err)
+		return err;
+	if (fc_has_map(fi) && !(S_ISLNK(inode->i_mode) && ext4_is_fast_symlink(inode))) {
+		err = load_list(fc, fi, inode);
+		if (!err)
+			err = (fc_has_extents(fi) ? ext4_ext_tree_walk
+						  : ext4_ind_tree_walk)(inode, tree_block, args);
 	}
-	fc_array_free(&level);
+	clusters = inode->i_blocks >> (fc->sbi->block_bits - 9 + fc->sbi->cluster_bits);
+	counted = clusters_of(fc, fi);
+	if (ext4_has_incompat(fc->sbi, EXT4_FEATURE_INCOMPAT_EA_INODE) && clusters > counted)
+		fi->value_clusters = clusters - counted;
+	iput(inode);
 	return err;
 }

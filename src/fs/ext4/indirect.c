@@ -67,9 +67,7 @@ static u32 run_length(const le32 *refs, u32 at, u32 end, u32 want)
 	return n;
 }
 
-/* The slot of the inode under which lblk lies, its levels of indirection, and lblk counted from the start of
- * that tree. */
-static int find_root(const struct super_block *sb, u32 lblk, u32 *slot, u32 *levels, u64 *within)
+int ext4_ind_find_root(const struct super_block *sb, u32 lblk, u32 *slot, u32 *levels, u64 *within)
 {
 	unsigned bits = sb->s_blocksize_bits - 2;
 	u64 rest = lblk;
@@ -109,7 +107,7 @@ int ext4_ind_map(struct inode *inode, struct ext4_map *map)
 	u32 slot, levels, mask = (1u << bits) - 1;
 	u64 within;
 	u32 pblk;
-	int err = find_root(sb, map->lblk, &slot, &levels, &within);
+	int err = ext4_ind_find_root(sb, map->lblk, &slot, &levels, &within);
 
 	if (err)
 		return err;
@@ -140,4 +138,40 @@ int ext4_ind_map(struct inode *inode, struct ext4_map *map)
 		brelse(bh);
 	}
 	return 0;
+}
+
+/* The blocks of the map below a block of it, which has `levels` more below. */
+static int map_blocks_walk(struct inode *inode, u64 pblk, unsigned levels, int (*fn)(void *arg, u64 pblk),
+			   void *arg)
+{
+	struct super_block *sb = inode->i_sb;
+	struct buffer_head *bh;
+	int err = fn(arg, pblk);
+
+	if (err || !levels)
+		return err;
+	err = bread(EXT4_SB(sb)->bdev, pblk, sb->s_blocksize, &ind_verifier, inode, ext4_owner(inode), &bh);
+	if (err)
+		return err;
+	for (u32 i = 0; i < sb->s_blocksize / sizeof(le32) && !err; i++) {
+		u32 ref = le32_to_cpu(((const le32 *)bh->b_data)[i]);
+
+		if (ref)
+			err = map_blocks_walk(inode, ref, levels - 1, fn, arg);
+	}
+	brelse(bh);
+	return err;
+}
+
+int ext4_ind_tree_walk(struct inode *inode, int (*fn)(void *arg, u64 pblk), void *arg)
+{
+	int err = 0;
+
+	for (unsigned levels = 0; levels < 3 && !err; levels++) {
+		u32 ref = le32_to_cpu(EXT4_I(inode)->i_data[EXT4_IND_BLOCK + levels]);
+
+		if (ref)
+			err = map_blocks_walk(inode, ref, levels, fn, arg);
+	}
+	return err;
 }

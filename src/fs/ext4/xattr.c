@@ -224,6 +224,24 @@ ssize_t ext4_xattr_inline_data(struct inode *inode, void *buffer, size_t size)
 	return got;
 }
 
+int ext4_xattr_inline_place(struct inode *inode, u32 *at, u32 *bytes)
+{
+	const struct ext4_xattr_entry *e;
+	struct xattr_area area;
+	int err = ibody_get(inode, &area);
+
+	if (err)
+		return err;
+	e = area_find(&area, EXT4_XATTR_INDEX_SYSTEM, "data");
+	if (e) {
+		*bytes = le32_to_cpu(e->e_value_size);
+		*at = EXT4_GOOD_OLD_INODE_SIZE + EXT4_I(inode)->i_extra_isize + sizeof(le32) +
+		      (*bytes ? le16_to_cpu(e->e_value_offs) : 0);
+	}
+	brelse(area.bh);
+	return e ? 0 : -ENODATA;
+}
+
 static int xattr_iomap_begin(struct inode *inode, u64 pos, u64 length, unsigned flags, struct iomap *iomap,
 			     struct iomap *srcmap)
 {
