@@ -7,7 +7,9 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/mount.h>
+#include <sys/stat.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -64,14 +66,39 @@ const char *bench_kernel_mount(const char *image)
 	return kernel_mount;
 }
 
-void bench_drop_caches(void)
+/* How many bytes of the file the host has in its cache. */
+static size_t cached_bytes(int fd, size_t size)
 {
-	int fd = open("/proc/sys/vm/drop_caches", O_WRONLY);
+	size_t pages = (size + 4095) / 4096, cached = 0;
+	unsigned char *in_core = malloc(pages);
+	void *map = mmap(NULL, size, PROT_READ, MAP_SHARED, fd, 0);
 
-	sync();
-	if (fd < 0 || write(fd, "3", 1) != 1)
-		exit(77);
-	close(fd);
+	if (map == MAP_FAILED || !in_core || mincore(map, size, in_core))
+		exit(1);
+	for (size_t i = 0; i < pages; i++)
+		cached += in_core[i] & 1;
+	munmap(map, size);
+	free(in_core);
+	return cached * 4096;
+}
+
+void bench_make_cold(const char *image)
+{
+	struct stat st;
+	int fd = open(image, O_RDWR);
+
+	/* A loop device that was just let go may still be reading. */
+	for (unsigned i = 0; i < 100; i++) {
+		if (fd < 0 || fsync(fd) || posix_fadvise(fd, 0, 0, POSIX_FADV_DONTNEED) || fstat(fd, &st))
+			exit(1);
+		if (!cached_bytes(fd, (size_t)st.st_size)) {
+			close(fd);
+			return;
+		}
+		usleep(10000);
+	}
+	fprintf(stderr, "%s stays in the host's cache\n", image);
+	exit(1);
 }
 
 void bench_check(long result, const char *what)

@@ -19,8 +19,10 @@ const char *bench_image(const char *kind);
  */
 const char *bench_kernel_mount(const char *image);
 void bench_kernel_umount(void);
-/* Drops every cache of the host. */
-void bench_drop_caches(void);
+/* Drops the image from the host's cache. What a kernel mount of it has cached goes with the unmounting
+ * before.
+ */
+void bench_make_cold(const char *image);
 
 struct bench_machine {
 	struct shale *machine;

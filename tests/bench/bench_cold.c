@@ -37,12 +37,12 @@ static void bench_tar(void)
 
 	snprintf(shale, sizeof(shale), "'%s' tar -c '%s:/' | cat >/dev/null", BENCH_TOOL, image);
 	for (unsigned i = 0; i < ROUNDS; i++) {
+		bench_make_cold(image);
 		snprintf(kernel, sizeof(kernel), "tar -C '%s' -c . | cat >/dev/null",
 			 bench_kernel_mount(image));
-		bench_drop_caches();
 		k[i] = timed(kernel) / 1e6;
 		bench_kernel_umount();
-		bench_drop_caches();
+		bench_make_cold(image);
 		s[i] = timed(shale) / 1e6;
 	}
 	bench_report("cold tar of 20,000 files, 240 MB", "ms", bench_median(s, ROUNDS),
@@ -91,15 +91,13 @@ static void bench_stat_all(void)
 	double s[ROUNDS], k[ROUNDS];
 
 	for (unsigned i = 0; i < ROUNDS; i++) {
-		const char *mnt = bench_kernel_mount(image);
 		struct bench_machine m;
 
-		bench_drop_caches();
-		k[i] = kernel_stat_all(mnt) / 1e6;
+		bench_make_cold(image);
+		k[i] = kernel_stat_all(bench_kernel_mount(image)) / 1e6;
 		bench_kernel_umount();
+		bench_make_cold(image);
 		bench_machine_start(&m, image, 0);
-		bench_drop_caches();
-		shale_drop_caches(m.machine);
 		s[i] = shale_stat_all(&m) / 1e6;
 		bench_machine_stop(&m);
 	}
