@@ -398,18 +398,6 @@ extern const struct address_space_operations ext4_aops;
 
 /* csum.c: crc32c in the forms that the format uses; `seed` already covers the volume's UUID. */
 u32 ext4_chksum(u32 seed, const void *data, size_t bytes);
-u32 ext4_inode_checksum(const struct ext4_sb_info *sbi, u32 seed, const u8 *raw,
-			u16 extra_isize); /* zone.c: the volume's own blocks. Groups are added one by one,
-					     then closed; -EFSCORRUPTED: they overlap. */
-int ext4_zones_add_group(struct super_block *sb, u32 group, const struct ext4_group *g) __must_check;
-int ext4_zones_close_groups(struct super_block *sb) __must_check;
-int ext4_zones_add_journal(struct super_block *sb, struct inode *journal) __must_check;
-void ext4_zones_free(struct super_block *sb);
-u64 ext4_zones_clusters(const struct ext4_sb_info *sbi); /* that hold super blocks, descriptors, tables */
-/* May the inode's data or metadata lie there? Before the zones are closed only the volume's bounds count. */
-bool ext4_file_blocks_valid(const struct inode *inode, u64 pblk, u64 count);
-
-/* inode.c */
 u32 ext4_inode_csum_seed(const struct ext4_sb_info *sbi, u32 ino, u32 generation);
 
 #endif
