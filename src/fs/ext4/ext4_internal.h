@@ -398,6 +398,8 @@ extern const struct address_space_operations ext4_aops;
 
 /* csum.c: crc32c in the forms that the format uses; `seed` already covers the volume's UUID. */
 u32 ext4_chksum(u32 seed, const void *data, size_t bytes);
+/* Of the inode's bytes, with zeroes for the checksum itself; inode.c */
+u32 ext4_inode_checksum(const struct ext4_sb_info *sbi, u32 seed, const u8 *raw, u16 extra_isize);
 u32 ext4_inode_csum_seed(const struct ext4_sb_info *sbi, u32 ino, u32 generation);
 
 #endif
