@@ -75,7 +75,7 @@ void image_error(const char *disk, ssize_t (*words)(struct shale *, char *, size
  * The URI for a disk as the user wrote it. The host's page cache reads ahead over the borders of files and
  * still has what the last run of the tool has read, so it is used unless the user says otherwise.
  */
-static char *disk_uri(const char *disk)
+char *image_uri(const char *disk)
 {
 	bool host_file = !strchr(disk, ':') || !strncmp(disk, "file:", 5);
 
@@ -95,7 +95,7 @@ struct image *image_attach(const char *disk)
 	image = tool_alloc(sizeof(*image));
 	image->disk = disk;
 	snprintf(image->device, sizeof(image->device), "/dev/d%zu", image_count);
-	uri = disk_uri(disk);
+	uri = image_uri(disk);
 	err = shale_disk_add(tool_machine(), image->device + 5, uri, flags);
 	free(uri);
 	if (err) {

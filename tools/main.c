@@ -17,10 +17,12 @@ const struct verb verbs[] = {
 	{"find", verb_find, "look for files"},
 	{"info", verb_info, "show features, geometry and journal"},
 	{"ls", verb_ls, "list directories"},
+	{"mount", verb_mount, "show a file system to all programs"},
 	{"readlink", verb_readlink, "print what a symbolic link holds"},
 	{"stat", verb_stat, "show what an inode says"},
 	{"tar", verb_tar, "write a tree as a tar stream"},
 	{"tree", verb_tree, "show a directory tree"},
+	{"umount", verb_umount, "take a mount away"},
 	{NULL, NULL, NULL},
 };
 
@@ -66,6 +68,8 @@ int main(int argc, char **argv)
 	int at = 1;
 
 	atexit(end_output);
+	if (!strcmp(basename(argv[0]), "mount.fuse.shale"))
+		return mount_helper(argc, argv);
 	for (; at < argc && argv[at][0] == '-'; at++) {
 		if (!strcmp(argv[at], "--help")) {
 			usage(stdout);

@@ -77,6 +77,8 @@ extern unsigned tool_threads;
 struct shale_task *tool_root_task(void);
 /* Attaches the disk, read-only. NULL after an error was told. The same disk is attached once. */
 struct image *image_attach(const char *disk);
+/* The URI for a disk as the user wrote it. To be freed. */
+char *image_uri(const char *disk);
 /* Tells the library's words for what failed (shale_disk_error, shale_mount_error), or those of the errno. */
 void image_error(const char *disk, ssize_t (*words)(struct shale *, char *, size_t), int err);
 /* Attaches and mounts. */
@@ -151,9 +153,13 @@ int verb_du(int argc, char **argv);
 int verb_find(int argc, char **argv);
 int verb_info(int argc, char **argv);
 int verb_ls(int argc, char **argv);
+int verb_mount(int argc, char **argv);
 int verb_readlink(int argc, char **argv);
 int verb_stat(int argc, char **argv);
 int verb_tar(int argc, char **argv);
 int verb_tree(int argc, char **argv);
+int verb_umount(int argc, char **argv);
+/* The program under the name by which mount(8) finds it. */
+int mount_helper(int argc, char **argv);
 
 #endif

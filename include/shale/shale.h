@@ -29,11 +29,13 @@
 #include <sys/stat.h>
 #include <sys/types.h>
 
-struct iovec;    /* <sys/uio.h> */
-struct statx;    /* <linux/stat.h>, or <sys/stat.h> with _GNU_SOURCE */
-struct statfs;   /* <sys/vfs.h> */
-struct open_how; /* <linux/openat2.h> */
-struct rlimit;   /* <sys/resource.h> */
+struct iovec;       /* <sys/uio.h> */
+struct statx;       /* <linux/stat.h>, or <sys/stat.h> with _GNU_SOURCE */
+struct statfs;      /* <sys/vfs.h> */
+struct open_how;    /* <linux/openat2.h> */
+struct xattr_args;  /* <linux/xattr.h> of Linux 6.13 */
+struct file_handle; /* <fcntl.h> with _GNU_SOURCE */
+struct rlimit;      /* <sys/resource.h> */
 
 #ifdef __cplusplus
 extern "C" {
@@ -242,6 +244,13 @@ int shale_openat(struct shale_task *task, int dfd, const char *path, int flags, 
 int shale_openat2(struct shale_task *task, int dfd, const char *path, const struct open_how *how,
 		  size_t size);
 /*
+ * name_to_handle_at(2), open_by_handle_at(2): file handles of ext4, of the form that Linux gives them. They
+ * are good for as long as the file exists, also after another mount. AT_HANDLE_CONNECTABLE: -EOPNOTSUPP.
+ */
+int shale_name_to_handle_at(struct shale_task *task, int dfd, const char *path, struct file_handle *handle,
+			    int *mount_id, int at_flags);
+int shale_open_by_handle_at(struct shale_task *task, int mount_fd, struct file_handle *handle, int flags);
+/*
  * close(2), close_range(2) (flags: CLOSE_RANGE_CLOEXEC, CLOSE_RANGE_UNSHARE; the latter not while another
  * thread is in a call with the same task).
  */
@@ -308,6 +317,15 @@ ssize_t shale_fgetxattr(struct shale_task *task, int fd, const char *name, void 
 ssize_t shale_listxattr(struct shale_task *task, const char *path, char *list, size_t size);
 ssize_t shale_llistxattr(struct shale_task *task, const char *path, char *list, size_t size);
 ssize_t shale_flistxattr(struct shale_task *task, int fd, char *list, size_t size);
+
+/*
+ * getxattrat, listxattrat of Linux 6.13 (size: sizeof(struct xattr_args)). With AT_EMPTY_PATH dfd may be one
+ * of O_PATH, also that of a symlink.
+ */
+ssize_t shale_getxattrat(struct shale_task *task, int dfd, const char *path, int at_flags, const char *name,
+			 struct xattr_args *args, size_t size);
+ssize_t shale_listxattrat(struct shale_task *task, int dfd, const char *path, int at_flags, char *list,
+			  size_t size);
 
 /* ---- Names
  * ------------------------------------------------------------------------------------------------------- */

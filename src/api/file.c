@@ -40,6 +40,21 @@ int shale_openat2(struct shale_task *task, int dfd, const char *path, const stru
 	return how ? (int)api_call(task, do_sys_openat2(dfd, path, how, size)) : -EFAULT;
 }
 
+int shale_name_to_handle_at(struct shale_task *task, int dfd, const char *path, struct file_handle *handle,
+			    int *mount_id, int at_flags)
+{
+	if (!handle || !mount_id)
+		return -EFAULT;
+	return (int)api_call(task, do_name_to_handle_at(dfd, path, handle, mount_id, at_flags));
+}
+
+int shale_open_by_handle_at(struct shale_task *task, int mount_fd, struct file_handle *handle, int flags)
+{
+	struct open_how how = openat_how(flags, 0);
+
+	return handle ? (int)api_call(task, do_open_by_handle_at(mount_fd, handle, &how)) : -EFAULT;
+}
+
 int shale_close(struct shale_task *task, int fd)
 {
 	return (int)api_call(task, ksys_close(fd));

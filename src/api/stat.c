@@ -110,7 +110,7 @@ static ssize_t getxattr_by_name(struct shale_task *task, const char *path, bool 
 {
 	if (!path || !name || (size && !value))
 		return -EFAULT;
-	return api_call(task, do_getxattr(AT_FDCWD, path, follow, -1, name, value, size));
+	return api_call(task, do_getxattr(AT_FDCWD, path, follow ? LOOKUP_FOLLOW : 0, -1, name, value, size));
 }
 
 ssize_t shale_getxattr(struct shale_task *task, const char *path, const char *name, void *value, size_t size)
@@ -127,7 +127,7 @@ ssize_t shale_fgetxattr(struct shale_task *task, int fd, const char *name, void 
 {
 	if (!name || (size && !value))
 		return -EFAULT;
-	return api_call(task, do_getxattr(AT_FDCWD, NULL, false, fd, name, value, size));
+	return api_call(task, do_getxattr(AT_FDCWD, NULL, 0, fd, name, value, size));
 }
 
 static ssize_t listxattr_by_name(struct shale_task *task, const char *path, bool follow, char *list,
@@ -135,7 +135,7 @@ static ssize_t listxattr_by_name(struct shale_task *task, const char *path, bool
 {
 	if (!path || (size && !list))
 		return -EFAULT;
-	return api_call(task, do_listxattr(AT_FDCWD, path, follow, -1, list, size));
+	return api_call(task, do_listxattr(AT_FDCWD, path, follow ? LOOKUP_FOLLOW : 0, -1, list, size));
 }
 
 ssize_t shale_listxattr(struct shale_task *task, const char *path, char *list, size_t size)
@@ -152,5 +152,58 @@ ssize_t shale_flistxattr(struct shale_task *task, int fd, char *list, size_t siz
 {
 	if (size && !list)
 		return -EFAULT;
-	return api_call(task, do_listxattr(AT_FDCWD, NULL, false, fd, list, size));
+	return api_call(task, do_listxattr(AT_FDCWD, NULL, 0, fd, list, size));
+}
+
+// What getxattrat(2) takes; the headers of older systems lack it.
+#ifndef XATTR_ARGS_SIZE_VER0
+struct xattr_args {
+	uint64_t value __attribute__((aligned(8)));
+	uint32_t size, flags;
+};
+#endif
+#define XATTR_ARGS_SIZE sizeof(struct xattr_args)
+
+static int xattrat_lookup(int at_flags, unsigned *lookup_flags)
+{
+	if (at_flags & ~(AT_SYMLINK_NOFOLLOW | AT_EMPTY_PATH))
+		return -EINVAL;
+	*lookup_flags = (at_flags & AT_SYMLINK_NOFOLLOW ? 0 : LOOKUP_FOLLOW) |
+			(at_flags & AT_EMPTY_PATH ? LOOKUP_EMPTY : 0);
+	return 0;
+}
+
+ssize_t shale_getxattrat(struct shale_task *task, int dfd, const char *path, int at_flags, const char *name,
+			 struct xattr_args *args, size_t size)
+{
+	const unsigned char *tail = (const unsigned char *)args;
+	unsigned lookup_flags;
+
+	if (size < XATTR_ARGS_SIZE)
+		return -EINVAL;
+	if (size > 4096)
+		return -E2BIG;
+	if (!args || !path || !name)
+		return -EFAULT;
+	for (size_t i = XATTR_ARGS_SIZE; i < size; i++)
+		if (tail[i])
+			return -E2BIG;
+	if (args->flags || xattrat_lookup(at_flags, &lookup_flags))
+		return -EINVAL;
+	if (!args->value && args->size)
+		return -EFAULT;
+	return api_call(task, do_getxattr(dfd, path, lookup_flags, -1, name, (void *)(uintptr_t)args->value,
+					  args->size));
+}
+
+ssize_t shale_listxattrat(struct shale_task *task, int dfd, const char *path, int at_flags, char *list,
+			  size_t size)
+{
+	unsigned lookup_flags;
+
+	if (xattrat_lookup(at_flags, &lookup_flags))
+		return -EINVAL;
+	if (!path || (!list && size))
+		return -EFAULT;
+	return api_call(task, do_listxattr(dfd, path, lookup_flags, -1, list, size));
 }

@@ -85,6 +85,9 @@ static inline bool dir_emit(struct dir_context *ctx, const char *name, int namel
 	return ctx->actor(ctx, name, namelen, ctx->pos, ino, type);
 }
 
+// From the file's position on; f_pos_lock is held, or nobody else has the file.
+int iterate_dir(struct file *file, struct dir_context *ctx) __must_check;
+
 #define FOP_BUFFERED_READ 1u // read_iter without IOCB_DIRECT is generic_file_read_iter
 
 struct file_operations {

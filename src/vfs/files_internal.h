@@ -73,6 +73,8 @@ void fd_install(unsigned fd, struct file *file);                             // 
 int fd_dupfd(struct file *file, unsigned from, unsigned flags) __must_check; // eats the reference
 int fd_get_cloexec(unsigned fd);
 int fd_set_cloexec(unsigned fd, bool on);
+// What stands at a place, without a walk; eats the references of *path.
+int file_open_path(const struct path *path, const struct open_how *how, struct file **out) __must_check;
 int filp_close(struct file *file); // flush and fput
 
 ssize_t vfs_readv(struct file *file, const struct iovec *iov, int iovcnt, loff_t *pos, int rwf_flags);

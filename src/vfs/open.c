@@ -317,6 +317,34 @@ static int do_filp_open(int dfd, const char *name, const struct open_flags *op, 
 	return 0;
 }
 
+int file_open_path(const struct path *path, const struct open_how *how, struct file **out)
+{
+	const struct open_path found = {.path = *path, .inode = d_inode(path->dentry)};
+	struct open_flags op;
+	struct file *file;
+	int err = build_open_flags(how, &op);
+
+	if (!err && op.open_flag & O_CREAT)
+		err = op.open_flag & O_EXCL ? -EEXIST : d_is_dir(path->dentry) ? -EISDIR : 0;
+	if (!err && op.lookup_flags & LOOKUP_DIRECTORY && !d_is_dir(path->dentry))
+		err = -ENOTDIR;
+	if (!err && op.open_flag & O_TMPFILE_BIT)
+		err = -EOPNOTSUPP;
+	if (!err)
+		err = alloc_empty_file(current->task, (unsigned)op.open_flag, &file);
+	if (err) {
+		path_put(path);
+		return err;
+	}
+	err = do_open(file, &found, &op);
+	if (err) {
+		fput(file);
+		return err;
+	}
+	*out = file;
+	return 0;
+}
+
 static int check_how_size(const struct open_how *how, size_t size)
 {
 	const char *tail = (const char *)how + sizeof(*how);

@@ -58,7 +58,7 @@ static bool fill_dirent64(struct dir_context *ctx, const char *name, int namelen
 	return true;
 }
 
-static int iterate_dir(struct file *file, struct dir_context *ctx)
+int iterate_dir(struct file *file, struct dir_context *ctx)
 {
 	struct inode *inode = file->f_inode;
 	int err = -ENOENT;

@@ -93,6 +93,7 @@ struct super_block {
 	const struct file_system_type *s_type;
 	const struct super_operations *s_op;
 	const struct xattr_handler *const *s_xattr;
+	const struct export_operations *s_export_op; // NULL: no file handles
 	const struct dentry_operations *s_d_op;
 	u32 s_flags;
 	u32 s_magic;

@@ -43,6 +43,11 @@ void path_put(const struct path *path);
 int inode_permission(const struct mnt_idmap *idmap, struct inode *inode, int mask);
 int generic_permission(const struct mnt_idmap *idmap, struct inode *inode, int mask);
 
+struct file_handle;
+long do_name_to_handle_at(int dfd, const char *name, struct file_handle *handle, void *mount_id,
+			  int at_flags); // mount_id: int, or with AT_HANDLE_MNT_ID_UNIQUE u64
+long do_open_by_handle_at(int mount_fd, const struct file_handle *handle,
+			  const struct open_how *how);                                   // descriptor
 long do_sys_openat2(int dfd, const char *name, const struct open_how *how, size_t size); // descriptor
 long do_fstatat(int dfd, const char *name, struct stat *st, int at_flags);
 long do_statx(int dfd, const char *name, int at_flags, unsigned mask, struct statx *stx);
@@ -72,8 +77,10 @@ long ksys_read(int fd, void *buf, size_t count);
 long ksys_pread64(int fd, void *buf, size_t count, loff_t pos);
 long do_preadv(int fd, const struct iovec *iov, int iovcnt, loff_t pos, int rwf_flags); // pos -1: f_pos
 long ksys_getdents64(int fd, void *dirents, size_t bytes);
-long do_getxattr(int dfd, const char *name, bool follow, int fd, const char *attr, void *value, size_t size);
-long do_listxattr(int dfd, const char *name, bool follow, int fd, char *list, size_t size);
+// Of the open file `fd` when name is NULL.
+long do_getxattr(int dfd, const char *name, unsigned lookup_flags, int fd, const char *attr, void *value,
+		 size_t size);
+long do_listxattr(int dfd, const char *name, unsigned lookup_flags, int fd, char *list, size_t size);
 long ksys_dup(int fd);
 long ksys_dup2(int oldfd, int newfd);
 long ksys_dup3(int oldfd, int newfd, int flags);

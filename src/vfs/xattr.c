@@ -127,14 +127,14 @@ static int xattr_end(const struct path *path, struct inode *inode, bool rcu, voi
 }
 
 // Of the open file when name is NULL.
-static long xattr_ask(int dfd, const char *name, bool follow, int fd, struct xattr_end *x)
+static long xattr_ask(int dfd, const char *name, unsigned lookup_flags, int fd, struct xattr_end *x)
 {
 	int err;
 
 	if (x->size > XATTR_SIZE_MOST)
 		x->size = XATTR_SIZE_MOST;
 	if (name) {
-		err = lookup_then(dfd, name, follow ? LOOKUP_FOLLOW : 0, xattr_end, x);
+		err = lookup_then(dfd, name, lookup_flags, xattr_end, x);
 	} else {
 		struct fd f = fdget(fd);
 
@@ -146,19 +146,20 @@ static long xattr_ask(int dfd, const char *name, bool follow, int fd, struct xat
 	return err ? err : x->result;
 }
 
-long do_getxattr(int dfd, const char *name, bool follow, int fd, const char *attr, void *value, size_t size)
+long do_getxattr(int dfd, const char *name, unsigned lookup_flags, int fd, const char *attr, void *value,
+		 size_t size)
 {
 	struct xattr_end x = {.attr = attr, .value = value, .size = size};
 	size_t len = strnlen(attr, XATTR_NAME_MOST + 1);
 
 	if (len == 0 || len > XATTR_NAME_MOST)
 		return -ERANGE;
-	return xattr_ask(dfd, name, follow, fd, &x);
+	return xattr_ask(dfd, name, lookup_flags, fd, &x);
 }
 
-long do_listxattr(int dfd, const char *name, bool follow, int fd, char *list, size_t size)
+long do_listxattr(int dfd, const char *name, unsigned lookup_flags, int fd, char *list, size_t size)
 {
 	struct xattr_end x = {.value = size ? list : NULL, .size = size};
 
-	return xattr_ask(dfd, name, follow, fd, &x);
+	return xattr_ask(dfd, name, lookup_flags, fd, &x);
 }

@@ -207,11 +207,15 @@ bool ext4_ino_blocks_valid(const struct ext4_sb_info *sbi, u64 ino, u64 pblk, u6
 /* Sets the bits of the group's own blocks in a bitmap of its clusters. */
 void ext4_zones_mark(const struct ext4_sb_info *sbi, u32 group, void *map);
 
+/* export.c */
+extern const struct export_operations ext4_export_ops;
+
 /* inode.c */
 #define EXT4_IGET_NORMAL  0u
 #define EXT4_IGET_SPECIAL 1u /* reserved numbers allowed: root, journal */
 #define EXT4_IGET_ORPHAN  4u /* may have no links and any use */
 #define EXT4_IGET_EA      2u /* an inode that holds a value of an attribute; no other call gives such */
+#define EXT4_IGET_HANDLE  8u /* comes from a file handle: what cannot be is -ESTALE, and no damage */
 int ext4_iget(struct super_block *sb, u64 ino, unsigned flags, struct inode **out) __must_check;
 /* Reads the block with the inode again; *raw points into it, for its ino's attributes behind the fixed part.
  */

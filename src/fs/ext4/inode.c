@@ -450,6 +450,8 @@ int ext4_iget(struct super_block *sb, u64 ino, unsigned flags, struct inode **ou
 	int err;
 
 	if (!ino_valid(EXT4_SB(sb), ino, flags)) {
+		if (flags & EXT4_IGET_HANDLE)
+			return -ESTALE;
 		ext4_msg(sb, LOGLEVEL_ERR, "inode number %llu is not possible here", (unsigned long long)ino);
 		return -EFSCORRUPTED;
 	}

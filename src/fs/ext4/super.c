@@ -144,6 +144,7 @@ static void describe_super(struct super_block *sb)
 	sb->s_magic = EXT4_SUPER_MAGIC;
 	sb->s_op = &ext4_super_operations;
 	sb->s_xattr = ext4_xattr_handlers;
+	sb->s_export_op = &ext4_export_ops;
 	sb->s_blocksize = sbi->block_size;
 	sb->s_blocksize_bits = sbi->block_bits;
 	sb->s_maxbytes = max;

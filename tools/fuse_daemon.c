@@ -1,0 +1,144 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The daemon's life: it opens and locks the image, gets the clones of /dev/fuse from the supervisor, reads
+ * the volume, and serves. What goes wrong it tells on standard error, which the supervisor reads.
+ */
+#include "fuse.h"
+
+#include "mount_fds.h"
+
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mount.h>
+#include <time.h>
+#include <unistd.h>
+
+/* How long a former daemon of the image may take to finish. */
+#define BUSY_SECONDS  30
+#define BUSY_PAUSE_MS 50
+
+#define DEVICE "disk"
+
+static void tell(const struct fuse_front *front, ssize_t (*words)(struct shale *, char *, size_t), int err)
+{
+	char text[512];
+
+	if (words(front->machine, text, sizeof(text)) > 0)
+		tool_error_text(front->wish->source, text);
+	else
+		tool_error(front->wish->source, err);
+}
+
+/* What the machine has to say, from warnings on, goes where the errors go. */
+static void log_line(void *arg, int level, const char *text)
+{
+	fprintf(stderr, "%s\n", text);
+}
+
+static int machine_make(struct fuse_front *front)
+{
+	struct shale_options options = SHALE_OPTIONS_INIT;
+	int err;
+
+	options.memory_limit = front->wish->memory;
+	options.log = log_line;
+	options.log_level = 4;
+	err = shale_new(&options, &front->machine);
+	if (!err)
+		err = shale_task_new(front->machine, NULL, &front->task);
+	if (err)
+		tool_error("starting the machine", err);
+	return err;
+}
+
+static int image_open_locked(struct fuse_front *front)
+{
+	const struct timespec pause = {.tv_nsec = BUSY_PAUSE_MS * 1000000L};
+	unsigned flags = SHALE_DISK_READ_ONLY | (option_unlocked ? SHALE_DISK_UNLOCKED : 0);
+	char *uri = image_uri(front->wish->source);
+	struct timespec now, start;
+	int err;
+
+	clock_gettime(CLOCK_MONOTONIC, &start);
+	do {
+		err = shale_disk_add(front->machine, DEVICE, uri, flags);
+		clock_gettime(CLOCK_MONOTONIC, &now);
+	} while (err == -EBUSY && now.tv_sec - start.tv_sec < BUSY_SECONDS && !nanosleep(&pause, NULL));
+	free(uri);
+	if (err)
+		tell(front, shale_disk_error, err);
+	return err;
+}
+
+/* May files be there whose names are seen and that cannot be opened? */
+static bool volume_opens_fail(const struct fuse_front *front)
+{
+	return true;
+}
+
+static int volume_mount(struct fuse_front *front)
+{
+	struct file_handle *root = tool_alloc(sizeof(*root) + NODE_BYTES);
+	int err, mount_id;
+
+	err = shale_mount(front->task, "/dev/" DEVICE, "/mnt", front->wish->type, MS_RDONLY | MS_NOATIME,
+			  front->wish->data);
+	if (err) {
+		tell(front, shale_mount_error, err);
+		free(root);
+		return err;
+	}
+	err = shale_chroot(front->task, "/mnt");
+	if (!err)
+		err = shale_chdir(front->task, "/");
+	root->handle_bytes = NODE_BYTES;
+	if (!err)
+		err = shale_name_to_handle_at(front->task, AT_FDCWD, "/", root, &mount_id, 0);
+	if (err)
+		tool_error_text(front->wish->source, "its files have no handles of 8 bytes");
+	front->handle_type = root->handle_type;
+	front->opens_fail = volume_opens_fail(front);
+	free(root);
+	return err;
+}
+
+static void answering(void *arg)
+{
+	const char word = MOUNT_ANSWERING;
+
+	(void)!write(*(int *)arg, &word, 1);
+}
+
+static int serve(struct fuse_front *front, int control)
+{
+	int fds[MOUNT_MAX_FDS], n, err;
+
+	n = mount_fds_receive(control, fds);
+	if (n <= 0)
+		return -ECANCELED; /* the supervisor has told why */
+	front->session = fuse_front_session(front, fds[0]);
+	if (!front->session)
+		tool_no_memory();
+	err = volume_mount(front);
+	if (!err)
+		err = fuse_serve(front, fds, (unsigned)n, answering, &control);
+	fuse_session_destroy(front->session);
+	return err;
+}
+
+int fuse_daemon(const struct mount_wish *wish, struct fuse_counters *counters, int control)
+{
+	struct fuse_front front = {.wish = wish, .counters = counters};
+	const char attached = MOUNT_ATTACHED;
+	int err = machine_make(&front);
+
+	if (err)
+		return TOOL_FAILED;
+	err = image_open_locked(&front);
+	if (!err && write(control, &attached, 1) == 1)
+		err = serve(&front, control);
+	shale_task_free(front.task);
+	(void)shale_free(front.machine);
+	return err ? TOOL_FAILED : 0;
+}

@@ -1,0 +1,82 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Extended attributes, of all namespaces, as Linux shows them: trusted ones are root's only. Who asks is
+ * known by his user id; his capabilities are not.
+ */
+#include "fuse.h"
+
+#include <linux/limits.h>
+#include <string.h>
+
+/* What getxattrat(2) takes; the headers of older systems lack it. */
+#ifndef XATTR_ARGS_SIZE_VER0
+struct xattr_args {
+	uint64_t value __attribute__((aligned(8)));
+	uint32_t size, flags;
+};
+#endif
+
+static const char trusted[] = "trusted.";
+
+static bool hidden(fuse_req_t req, const char *name)
+{
+	return !strncmp(name, trusted, sizeof(trusted) - 1) && fuse_req_ctx(req)->uid != 0;
+}
+
+/* size 0: how long is it? */
+static void reply_bytes(fuse_req_t req, size_t size, ssize_t n)
+{
+	if (n < 0)
+		fuse_reply_err(req, (int)-n);
+	else if (!size)
+		fuse_reply_xattr(req, (size_t)n);
+	else if ((size_t)n > size)
+		fuse_reply_err(req, ERANGE);
+	else
+		fuse_reply_buf(req, fuse_self->reply, (size_t)n);
+}
+
+void fuse_op_getxattr(fuse_req_t req, fuse_ino_t node, const char *name, size_t size)
+{
+	struct xattr_args args = {.size = XATTR_SIZE_MAX};
+	ssize_t n;
+	int fd;
+
+	if (hidden(req, name)) {
+		fuse_reply_err(req, ENODATA);
+		return;
+	}
+	args.value = (uintptr_t)fuse_self->reply;
+	fd = node_open(node, O_PATH);
+	n = fd < 0 ? fd : shale_getxattrat(fuse_self->task, fd, "", AT_EMPTY_PATH, name, &args, sizeof(args));
+	reply_bytes(req, size, n);
+	node_close(fd);
+}
+
+/* Leaves out, in place, what this caller does not see. */
+static ssize_t hide_names(fuse_req_t req, char *list, ssize_t n)
+{
+	ssize_t kept = 0;
+
+	for (ssize_t at = 0; at < n;) {
+		size_t bytes = strlen(list + at) + 1;
+
+		if (!hidden(req, list + at)) {
+			memmove(list + kept, list + at, bytes);
+			kept += (ssize_t)bytes;
+		}
+		at += (ssize_t)bytes;
+	}
+	return kept;
+}
+
+void fuse_op_listxattr(fuse_req_t req, fuse_ino_t node, size_t size)
+{
+	int fd = node_open(node, O_PATH);
+	ssize_t n = fd < 0 ? fd
+			   : shale_listxattrat(fuse_self->task, fd, "", AT_EMPTY_PATH, fuse_self->reply,
+					       XATTR_LIST_MAX);
+
+	reply_bytes(req, size, n > 0 ? hide_names(req, fuse_self->reply, n) : n);
+	node_close(fd);
+}

@@ -1,0 +1,174 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * shale mount: shows a volume to all programs. Starts the supervisor, which is another process unless -f is
+ * given, and returns when the mount answers. Called as mount.fuse.shale it takes the words that mount(8)
+ * gives to its helpers.
+ */
+#include "mount.h"
+
+#include <limits.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mount.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+static struct mount_wish wish;
+static bool wrong, fake;
+
+#define KEY_STATS   0x20001
+#define KEY_THREADS 0x20002
+
+static error_t parse(int key, char *arg, struct argp_state *state)
+{
+	switch (key) {
+	case 't':
+		wish.type = arg;
+		return 0;
+	case 'o':
+		wrong |= mount_wish_parse(&wish, arg, false) != 0;
+		return 0;
+	case 'f':
+		wish.foreground = true;
+		return 0;
+	case KEY_STATS:
+		wish.stats_fd = open(arg, O_WRONLY | O_CREAT | O_CLOEXEC, 0644);
+		if (wish.stats_fd < 0)
+			tool_error(arg, errno), wrong = true;
+		return 0;
+	case KEY_THREADS:
+		wish.threads = (unsigned)strtoul(arg, NULL, 10);
+		if (!wish.threads || wish.threads > MOUNT_MAX_FDS)
+			argp_error(state, "--threads: 1 to %d", MOUNT_MAX_FDS);
+		return 0;
+	default:
+		return ARGP_ERR_UNKNOWN;
+	}
+}
+
+static const struct argp_option options[] = {
+	{NULL, 't', "TYPE", 0, "type of the volume: ext4 (which reads ext2 and ext3, too)", 0},
+	{NULL, 'o', "OPTIONS", 0, "options, with commas between them", 0},
+	{"foreground", 'f', NULL, 0, "stay: this process is the daemon's supervisor", 0},
+	{"stats", KEY_STATS, "FILE", 0, "write there what the kernel asked for: at the end, and on SIGUSR1",
+	 0},
+	{"threads", KEY_THREADS, "N", 0, "threads that answer the kernel", 0},
+	{NULL, 0, NULL, 0, NULL, 0},
+};
+
+/* The mount answers, or has failed: the status that the supervisor tells. */
+static int wait_for_supervisor(int ready)
+{
+	char status = TOOL_FAILED;
+
+	return read(ready, &status, 1) == 1 ? status : TOOL_FAILED;
+}
+
+static int supervise_behind(void)
+{
+	int ends[2];
+	pid_t child;
+
+	if (pipe2(ends, O_CLOEXEC)) {
+		tool_error("pipe", errno);
+		return TOOL_FAILED;
+	}
+	child = fork();
+	if (child < 0) {
+		tool_error("fork", errno);
+		return TOOL_FAILED;
+	}
+	if (child) {
+		close(ends[1]);
+		return wait_for_supervisor(ends[0]);
+	}
+	close(ends[0]);
+	setsid();
+	_exit(mount_supervise(&wish, ends[1]));
+}
+
+/* New flags for the mount that is there: what concerns the volume cannot change. */
+static int remount(void)
+{
+	struct host_mount now;
+
+	if (!host_mount_find(wish.target, &now)) {
+		tool_error_text(wish.target, "nothing of shale is mounted there");
+		return TOOL_FAILED;
+	}
+	if (mount(NULL, wish.target, NULL, MS_REMOUNT | MS_BIND | host_mount_flags(wish.kernel), NULL)) {
+		tool_error(wish.target, errno);
+		return TOOL_FAILED;
+	}
+	return 0;
+}
+
+static int mount_as_wished(void)
+{
+	struct stat st;
+
+	if (wrong)
+		return TOOL_USAGE;
+	wish.target = realpath(wish.target, NULL);
+	if (!wish.target || stat(wish.target, &st)) {
+		tool_error(wish.target ? wish.target : "mount point", errno);
+		return TOOL_FAILED;
+	}
+	if (!S_ISDIR(st.st_mode)) {
+		tool_error(wish.target, ENOTDIR);
+		return TOOL_FAILED;
+	}
+	if (wish.remount)
+		return remount();
+	if (mount_wish_finish(&wish))
+		return TOOL_USAGE;
+	if (fake)
+		return 0;
+	return wish.foreground ? mount_supervise(&wish, -1) : supervise_behind();
+}
+
+int verb_mount(int argc, char **argv)
+{
+	const struct tool_options o = {
+		.options = options,
+		.parse = parse,
+		.words = "SOURCE MOUNTPOINT",
+		.doc = "Show the volume on SOURCE at MOUNTPOINT, read-only, to all programs.",
+		.least = 2};
+	char **words;
+
+	mount_wish_init(&wish);
+	words = tool_parse(&o, argc, argv);
+	if (option_mount)
+		wrong |= mount_wish_parse(&wish, tool_printf("%s", option_mount), false) != 0;
+	if (words[2]) {
+		fprintf(stderr, "shale mount: one source and one mount point\n");
+		return TOOL_USAGE;
+	}
+	wish.source = words[0];
+	wish.target = words[1];
+	return mount_as_wished();
+}
+
+/* mount.fuse.shale SOURCE MOUNTPOINT [-sfnv] [-N NAMESPACE] [-o OPTIONS] [-t TYPE], as mount(8) calls it. */
+int mount_helper(int argc, char **argv)
+{
+	int c;
+
+	tool_verb = "mount";
+	mount_wish_init(&wish);
+	while ((c = getopt(argc, argv, "sfnvN:o:t:")) != -1) {
+		if (c == '?')
+			return TOOL_USAGE;
+		if (c == 'o')
+			wrong |= mount_wish_parse(&wish, optarg, true) != 0;
+		fake |= c == 'f';
+	}
+	if (argc - optind != 2) {
+		fprintf(stderr, "mount.fuse.shale: one source and one mount point\n");
+		return TOOL_USAGE;
+	}
+	wish.source = argv[optind];
+	wish.target = argv[optind + 1];
+	return mount_as_wished();
+}

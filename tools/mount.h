@@ -1,0 +1,75 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * A mount takes three processes. The supervisor mounts, waits and unmounts; the daemon, its child, opens the
+ * image, locks itself in and answers the kernel (fuse.h); the guard, its other child, only waits for the
+ * supervisor's death, to unmount in its place. The daemon dies with the supervisor. What they share is here:
+ * the wish, which nobody changes after the options are parsed, and the counters, in memory that both map.
+ */
+#ifndef SHALE_TOOL_MOUNT_H
+#define SHALE_TOOL_MOUNT_H
+
+#include "tool.h"
+
+struct sockaddr_un;
+
+struct mount_wish {
+	const char *source, *shown; /* the disk; how the mount table calls it */
+	char *target;               /* absolute, without symlinks */
+	const char *type;           /* in the machine: "ext4" */
+	char *data;                 /* options of the file system; NULL: none */
+	uint64_t memory;            /* limit of the machine's caches, in bytes */
+	bool foreground, remount;
+	bool owner;      /* ids 0:0 are the caller's; else as they are stored, and the kernel checks rights */
+	bool acl;        /* the kernel checks access lists, too */
+	bool allow_root; /* root may look in, besides the caller */
+	uid_t caller_uid, uid; /* uid, gid: shown for all files; -1: not */
+	gid_t caller_gid, gid;
+	mode_t fmask, dmask; /* instead of the modes that are stored: 0777 without these; -1: as stored */
+	char *kernel;        /* options of the host's mount */
+	unsigned threads;
+	int stats_fd; /* where the counters are written to; -1: nowhere */
+};
+
+/* mount_options.c: adds the words of one -o. Wrong ones are told. helper: called by mount(8), which always
+ * says "rw". */
+void mount_wish_init(struct mount_wish *wish);
+int mount_wish_parse(struct mount_wish *wish, char *options, bool helper);
+/* What follows from all of them together, and from who calls. */
+int mount_wish_finish(struct mount_wish *wish);
+
+/* Requests by their number in the protocol. */
+#define FUSE_COUNTED_OPS 64
+struct fuse_counters {
+	uint64_t op[FUSE_COUNTED_OPS]; /* relaxed atomics */
+};
+void fuse_counters_write(const struct fuse_counters *counters, int fd);
+
+/* mount_host.c: the host's side. */
+struct host_mount {
+	uint64_t id; /* of the mount table; 0: none */
+	unsigned major, minor;
+	uid_t user; /* who mounted */
+};
+/* The topmost mount of this tool at the place; false: there is none. */
+bool host_mount_find(const char *target, struct host_mount *out);
+/* Mounts; the descriptor of /dev/fuse, or -1 after the error was told. */
+int host_mount(const struct mount_wish *wish);
+/* Of the words that are flags of mount(2): MS_*. */
+unsigned long host_mount_flags(const char *kernel);
+/* 0, or negative errno (root), or -EBUSY for whatever fusermount3 has told. */
+int host_umount(const char *target, bool lazy, bool quiet);
+
+/* mount_supervisor.c. ready: written the exit status when the mount answers or has failed; -1: nobody waits.
+ */
+int mount_supervise(const struct mount_wish *wish, int ready);
+/* What the control socket carries, from the daemon; to it one message with the descriptors. */
+#define MOUNT_ATTACHED  'a' /* the image is open and locked: the mount may be made */
+#define MOUNT_ANSWERING 'r'
+#define MOUNT_MAX_FDS   32
+/* Where `shale umount` meets the supervisor: an abstract socket, that ends with it. */
+void mount_meeting(const struct host_mount *mount, struct sockaddr_un *address, unsigned *bytes);
+
+/* fuse_daemon.c: the daemon's whole life; the exit status. */
+int fuse_daemon(const struct mount_wish *wish, struct fuse_counters *counters, int control);
+
+#endif

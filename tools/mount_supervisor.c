@@ -1,0 +1,368 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The supervisor: outside of the sandbox, it knows nothing of the volume. It starts guard and daemon, mounts
+ * when the daemon has the image, hands it /dev/fuse, waits, and sees to it that at the end nothing is left:
+ * no mount, no process. It ends when the daemon does, whoever made it.
+ */
+#include "mount.h"
+
+#include "mount_fds.h"
+
+#include <poll.h>
+#include <signal.h>
+#include <stddef.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/prctl.h>
+#include <sys/signalfd.h>
+#include <sys/socket.h>
+#include <sys/un.h>
+#include <sys/wait.h>
+#include <syslog.h>
+#include <unistd.h>
+
+/* How long the daemon may take to end before it is made to. */
+#define END_MS 700
+
+struct supervisor {
+	const struct mount_wish *wish;
+	struct fuse_counters *counters;
+	struct host_mount mount; /* id 0: not mounted by us */
+	pid_t daemon;
+	int guard;    /* a pipe: its end tells the guard of ours */
+	int control;  /* to the daemon */
+	int log;      /* from the daemon's standard error */
+	int signals;  /* signalfd */
+	int ready;    /* who waits for the mount; -1: nobody */
+	int listener; /* those meet us here who wait for our end; -1: none */
+	bool answering, syslog, ending;
+	int exit; /* of the daemon; -1: it runs */
+	char line[1024];
+	size_t line_bytes;
+};
+
+void fuse_counters_write(const struct fuse_counters *counters, int fd)
+{
+	static const char *const names[FUSE_COUNTED_OPS] = {
+		[1] = "lookup",     [2] = "forget",        [3] = "getattr",      [4] = "setattr",
+		[5] = "readlink",   [14] = "open",         [15] = "read",        [16] = "write",
+		[17] = "statfs",    [18] = "release",      [20] = "fsync",       [21] = "setxattr",
+		[22] = "getxattr",  [23] = "listxattr",    [25] = "flush",       [26] = "init",
+		[27] = "opendir",   [28] = "readdir",      [29] = "releasedir",  [34] = "access",
+		[36] = "interrupt", [37] = "bmap",         [38] = "destroy",     [39] = "ioctl",
+		[40] = "poll",      [42] = "batch_forget", [44] = "readdirplus", [46] = "lseek",
+		[52] = "statx"};
+	char text[4096];
+	size_t n = 0;
+
+	for (unsigned op = 0; op < FUSE_COUNTED_OPS; op++) {
+		uint64_t count = __atomic_load_n(&counters->op[op], __ATOMIC_RELAXED);
+
+		if (names[op] && n < sizeof(text))
+			n += (size_t)snprintf(text + n, sizeof(text) - n, "%s %llu\n", names[op],
+					      (unsigned long long)count);
+		else if (count && n < sizeof(text))
+			n += (size_t)snprintf(text + n, sizeof(text) - n, "op%u %llu\n", op,
+					      (unsigned long long)count);
+	}
+	if (ftruncate(fd, 0) || pwrite(fd, text, n, 0) != (ssize_t)n)
+		tool_error("--stats", errno);
+}
+
+void mount_meeting(const struct host_mount *mount, struct sockaddr_un *address, unsigned *bytes)
+{
+	*address = (struct sockaddr_un){.sun_family = AF_UNIX};
+	*bytes = (unsigned)offsetof(struct sockaddr_un, sun_path) + 1;
+	*bytes += (unsigned)snprintf(address->sun_path + 1, sizeof(address->sun_path) - 1,
+				     "shale-mount-%u:%u", mount->major, mount->minor);
+}
+
+/* ---- The guard */
+
+/* Waits for the supervisor's end; if the mount that it told of is still there by then, it goes. */
+_Noreturn static void guard_run(const struct mount_wish *wish, int pipe)
+{
+	struct host_mount mine = {0}, now;
+
+	setsid();
+	for (int s = SIGHUP; s <= SIGTERM; s++)
+		signal(s, SIG_IGN);
+	while (read(pipe, &mine, sizeof(mine)) == sizeof(mine))
+		;
+	if (mine.id && host_mount_find(wish->target, &now) && now.id == mine.id)
+		(void)host_umount(wish->target, true, true);
+	_exit(0);
+}
+
+/* Descriptors that a child keeps become 3 and on; all others are closed. */
+static void keep_only(int *kept)
+{
+	if (*kept != 3 && dup2(*kept, 3) < 0)
+		_exit(TOOL_FAILED);
+	*kept = 3;
+	(void)close_range(4, ~0u, 0);
+}
+
+static int start_guard(struct supervisor *s)
+{
+	int ends[2];
+	pid_t child;
+
+	if (pipe2(ends, O_CLOEXEC))
+		return -errno;
+	child = fork();
+	if (child < 0)
+		return -errno;
+	if (!child) {
+		keep_only(&ends[0]);
+		guard_run(s->wish, ends[0]);
+	}
+	close(ends[0]);
+	s->guard = ends[1];
+	return 0;
+}
+
+/* ---- The daemon */
+
+_Noreturn static void daemon_run(const struct supervisor *s, pid_t supervisor, int control, int log)
+{
+	sigset_t none;
+
+	sigemptyset(&none);
+	sigprocmask(SIG_SETMASK, &none, NULL);
+	signal(SIGINT, SIG_IGN); /* the terminal's is the supervisor's affair */
+	signal(SIGHUP, SIG_IGN);
+	prctl(PR_SET_PDEATHSIG, SIGKILL);
+	if (getppid() != supervisor || dup2(log, 2) < 0)
+		_exit(TOOL_FAILED);
+	keep_only(&control);
+	exit(fuse_daemon(s->wish, s->counters, control));
+}
+
+static int start_daemon(struct supervisor *s)
+{
+	pid_t self = getpid();
+	int sockets[2], log[2];
+
+	if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, sockets) || pipe2(log, O_CLOEXEC))
+		return -errno;
+	s->daemon = fork();
+	if (s->daemon < 0)
+		return -errno;
+	if (!s->daemon)
+		daemon_run(s, self, sockets[1], log[1]);
+	close(sockets[1]);
+	close(log[1]);
+	s->control = sockets[0];
+	s->log = log[0];
+	return 0;
+}
+
+/* ---- What happens */
+
+static void tell_line(struct supervisor *s)
+{
+	s->line[s->line_bytes] = '\0';
+	if (s->syslog)
+		syslog(LOG_WARNING, "%s: %s", s->wish->source, s->line);
+	else
+		fprintf(stderr, "%s\n", s->line);
+	s->line_bytes = 0;
+}
+
+/* Lines of the daemon; false: it has closed its end. */
+static bool take_log(struct supervisor *s)
+{
+	char text[4096];
+	ssize_t n = read(s->log, text, sizeof(text));
+
+	for (ssize_t i = 0; i < n; i++) {
+		if (text[i] != '\n')
+			s->line[s->line_bytes++] = text[i];
+		if (text[i] == '\n' || s->line_bytes == sizeof(s->line) - 1)
+			tell_line(s);
+	}
+	return n > 0;
+}
+
+static void tell_ready(struct supervisor *s, int status)
+{
+	const char word = (char)status;
+	int null;
+
+	if (s->ready < 0)
+		return;
+	(void)!write(s->ready, &word, 1);
+	close(s->ready);
+	s->ready = -1;
+	openlog("shale", LOG_PID, LOG_DAEMON);
+	s->syslog = true;
+	null = open("/dev/null", O_RDWR | O_CLOEXEC);
+	for (int fd = 0; fd < 3; fd++)
+		(void)dup2(null, fd);
+	close(null);
+}
+
+static void start_listening(struct supervisor *s)
+{
+	struct sockaddr_un address;
+	unsigned bytes;
+
+	mount_meeting(&s->mount, &address, &bytes);
+	s->listener = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+	/* Without it umount(1) works all the same; only nobody can wait for our end. */
+	if (s->listener >= 0 &&
+	    (bind(s->listener, (struct sockaddr *)&address, bytes) || listen(s->listener, 64))) {
+		close(s->listener);
+		s->listener = -1;
+	}
+}
+
+/* The daemon has the image: mounts and gives it the connection. */
+static int make_mount(struct supervisor *s)
+{
+	int fd = host_mount(s->wish);
+
+	if (fd < 0)
+		return -EIO;
+	if (!host_mount_find(s->wish->target, &s->mount))
+		tool_error_text(s->wish->target, "is not in the mount table");
+	(void)!write(s->guard, &s->mount, sizeof(s->mount));
+	start_listening(s);
+	return mount_fds_send(s->control, fd, s->wish->threads);
+}
+
+/* Takes the mount away, if it is still there, and has the daemon end. */
+static void end_mount(struct supervisor *s)
+{
+	struct host_mount now;
+
+	if (s->mount.id && host_mount_find(s->wish->target, &now) && now.id == s->mount.id) {
+		/* Somebody may be using it: then the place is free at once, and they see the end. */
+		if (host_umount(s->wish->target, false, true))
+			(void)host_umount(s->wish->target, true, true);
+	}
+	if (s->exit < 0 && !s->ending)
+		kill(s->daemon, SIGTERM);
+	s->ending = true;
+}
+
+static void take_control(struct supervisor *s)
+{
+	char word;
+
+	if (read(s->control, &word, 1) != 1) {
+		close(s->control);
+		s->control = -1;
+	} else if (word == MOUNT_ATTACHED && make_mount(s)) {
+		end_mount(s);
+	} else if (word == MOUNT_ANSWERING) {
+		s->answering = true;
+		tell_ready(s, 0);
+	}
+}
+
+static void take_child(struct supervisor *s)
+{
+	int status;
+	pid_t child;
+
+	while ((child = waitpid(-1, &status, WNOHANG)) > 0) {
+		if (child != s->daemon)
+			continue;
+		while (take_log(s))
+			;
+		s->exit = WIFEXITED(status) ? WEXITSTATUS(status) : TOOL_FAILED;
+		if (WIFSIGNALED(status) && !s->ending) {
+			s->line_bytes = (size_t)snprintf(
+				s->line, sizeof(s->line),
+				"shale mount: %s: the daemon was ended by signal %d (%s)", s->wish->source,
+				WTERMSIG(status), strsignal(WTERMSIG(status)));
+			tell_line(s);
+		}
+	}
+}
+
+static void take_signal(struct supervisor *s)
+{
+	struct signalfd_siginfo info;
+
+	if (read(s->signals, &info, sizeof(info)) != sizeof(info))
+		return;
+	if (info.ssi_signo == SIGCHLD)
+		take_child(s);
+	else if (info.ssi_signo == SIGUSR1 && s->wish->stats_fd >= 0)
+		fuse_counters_write(s->counters, s->wish->stats_fd);
+	else if (info.ssi_signo != SIGUSR1)
+		end_mount(s);
+}
+
+static void run(struct supervisor *s)
+{
+	while (s->exit < 0) {
+		struct pollfd fds[] = {{.fd = s->signals, .events = POLLIN},
+				       {.fd = s->control, .events = POLLIN},
+				       {.fd = s->log, .events = POLLIN},
+				       {.fd = s->ready, .events = 0},
+				       {.fd = s->listener, .events = POLLIN}};
+		int n = poll(fds, 5, s->ending ? END_MS : -1);
+
+		if (n == 0)
+			kill(s->daemon, SIGKILL);
+		if (fds[2].revents && !take_log(s)) {
+			close(s->log);
+			s->log = -1;
+		}
+		if (fds[1].revents)
+			take_control(s);
+		if (fds[0].revents)
+			take_signal(s);
+		if (fds[3].revents & POLLERR) /* who started us does not wait any more */
+			end_mount(s);
+		/* The connection that came stays open as long as we do. */
+		if (fds[4].revents && accept4(s->listener, NULL, NULL, SOCK_CLOEXEC) < 0 && errno != EAGAIN) {
+			close(s->listener);
+			s->listener = -1;
+		}
+	}
+}
+
+static int signals_open(void)
+{
+	static const int taken[] = {SIGCHLD, SIGTERM, SIGINT, SIGHUP, SIGUSR1};
+	sigset_t set;
+
+	sigemptyset(&set);
+	for (size_t i = 0; i < sizeof(taken) / sizeof(*taken); i++)
+		sigaddset(&set, taken[i]);
+	sigprocmask(SIG_BLOCK, &set, NULL);
+	signal(SIGPIPE, SIG_IGN);
+	return signalfd(-1, &set, SFD_CLOEXEC);
+}
+
+int mount_supervise(const struct mount_wish *wish, int ready)
+{
+	struct supervisor s = {
+		.wish = wish, .ready = ready, .control = -1, .log = -1, .listener = -1, .exit = -1};
+	int err;
+
+	s.counters =
+		mmap(NULL, sizeof(*s.counters), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+	s.signals = signals_open();
+	err = s.counters == MAP_FAILED || s.signals < 0 ? -errno : start_guard(&s);
+	if (!err)
+		err = start_daemon(&s);
+	if (err) {
+		tool_error("starting the daemon", err);
+		tell_ready(&s, TOOL_FAILED);
+		return TOOL_FAILED;
+	}
+	run(&s);
+	end_mount(&s);
+	if (wish->stats_fd >= 0)
+		fuse_counters_write(s.counters, wish->stats_fd);
+	/* Ended before it answered: whatever it says, it is not mounted. */
+	tell_ready(&s, TOOL_FAILED);
+	return s.answering ? s.exit : TOOL_FAILED;
+}
