@@ -281,6 +281,31 @@ ssize_t shale_readv(struct shale_task *task, int fd, const struct iovec *iov, in
 ssize_t shale_preadv(struct shale_task *task, int fd, const struct iovec *iov, int iovcnt, off_t offset);
 ssize_t shale_preadv2(struct shale_task *task, int fd, const struct iovec *iov, int iovcnt, off_t offset,
 		      int flags);
+/*
+ * write(2), pwrite(2), writev(2), pwritev(2), pwritev2(2) (flags: RWF_*, among them RWF_APPEND, RWF_NOAPPEND,
+ * RWF_DSYNC, RWF_SYNC; offset -1: the file's position). Return bytes. There is no RLIMIT_FSIZE.
+ */
+ssize_t shale_write(struct shale_task *task, int fd, const void *buf, size_t count);
+ssize_t shale_pwrite(struct shale_task *task, int fd, const void *buf, size_t count, off_t offset);
+ssize_t shale_writev(struct shale_task *task, int fd, const struct iovec *iov, int iovcnt);
+ssize_t shale_pwritev(struct shale_task *task, int fd, const struct iovec *iov, int iovcnt, off_t offset);
+ssize_t shale_pwritev2(struct shale_task *task, int fd, const struct iovec *iov, int iovcnt, off_t offset,
+		       int flags);
+/* fallocate(2): FALLOC_FL_* as far as the file system knows them. */
+int shale_fallocate(struct shale_task *task, int fd, int mode, off_t offset, off_t len);
+/* copy_file_range(2). Returns bytes. */
+ssize_t shale_copy_file_range(struct shale_task *task, int fd_in, off_t *off_in, int fd_out, off_t *off_out,
+			      size_t count, unsigned flags);
+/*
+ * fsync(2), fdatasync(2), sync_file_range(2), syncfs(2), sync(2). An error of writing is told once to each
+ * open file that was open when it happened: by fsync, fdatasync and sync_file_range those of the file, by
+ * syncfs those of its file system. What nobody was told shale_free() tells.
+ */
+int shale_fsync(struct shale_task *task, int fd);
+int shale_fdatasync(struct shale_task *task, int fd);
+int shale_sync_file_range(struct shale_task *task, int fd, off_t offset, off_t count, unsigned flags);
+int shale_syncfs(struct shale_task *task, int fd);
+int shale_sync(struct shale_task *task);
 /* lseek(2), also SEEK_DATA and SEEK_HOLE. Returns the position from the start of the file. */
 off_t shale_lseek(struct shale_task *task, int fd, off_t offset, int whence);
 /* posix_fadvise(2), but negative errno. */

@@ -233,6 +233,7 @@ int shale_free(struct shale *machine)
 {
 	struct api_machine *api;
 	struct boot_task boot;
+	int err = 0;
 
 	if (!machine)
 		return 0;
@@ -243,10 +244,11 @@ int shale_free(struct shale *machine)
 		floors_exit(machine, ARRAY_SIZE(floors));
 		put_cred(api->boot_cred);
 		boot_leave(&boot);
+		err = READ_ONCE(machine->lost_write);
 		machine_exit(machine);
 	}
 	munmap(api, sizeof(*api));
-	return 0;
+	return err;
 }
 
 int64_t shale_clock(struct shale *machine)

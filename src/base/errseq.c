@@ -32,6 +32,13 @@ errseq_t errseq_sample(errseq_t *eseq)
 	return old & SEEN ? old : 0;
 }
 
+int errseq_unseen(const errseq_t *eseq)
+{
+	errseq_t now = READ_ONCE(*eseq);
+
+	return now & SEEN ? 0 : -(int)(now & ERRNO_MASK);
+}
+
 int errseq_check(errseq_t *eseq, errseq_t since)
 {
 	errseq_t now = READ_ONCE(*eseq);

@@ -15,6 +15,8 @@ typedef u32 errseq_t;
 errseq_t errseq_set(errseq_t *eseq, int err);
 /* The point from which a new watcher looks on: an error that nobody has seen yet will still be told to it. */
 errseq_t errseq_sample(errseq_t *eseq);
+/* The last error if nobody has seen it, or 0. */
+int errseq_unseen(const errseq_t *eseq);
 /* The last error since `since`, or 0; nothing moves. */
 int errseq_check(errseq_t *eseq, errseq_t since);
 /* The same, and moves *since (which the caller locks) so that it is told once. */

@@ -43,6 +43,7 @@ struct shale {
 	struct machine_log *log;        /* base/log.h */
 	struct machine_trace *trace;    /* base/trace.h */
 	struct workqueue_struct *system_wq;
+	int lost_write; /* the first write error that nobody was told, until now; set by cmpxchg */
 
 	struct machine_clock clock;
 	struct machine_random random;

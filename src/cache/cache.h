@@ -37,6 +37,18 @@ struct shrinker {
 void shrinker_register(struct shale *machine, struct shrinker *s);
 void shrinker_unregister(struct shale *machine, struct shrinker *s);
 
+// Who knows the owners of mappings (the inodes of vfs); set once, before the first page gets dirty.
+struct address_space;
+struct flusher_ops {
+	void (*dirtied)(struct address_space
+				*mapping); // a folio of it became dirty; may hold its lock. Must not sleep
+	void (*error)(struct address_space *mapping, int err); // a write failed; in completion context
+	// Starts writing about so many pages of whatever is dirty; returns how many. Called with nothing
+	// held.
+	unsigned long (*write_back)(struct shale *machine, unsigned long nr_pages);
+};
+void cache_set_flusher(struct shale *machine, const struct flusher_ops *ops);
+
 // For those who make many objects that count against the limit (inodes, dentries): call it, without locks,
 // before making one. Usually a counter; now and then it looks at the limit, starts background reclaim, or
 // reclaims.

@@ -27,6 +27,8 @@
 	X(nr_dirty)                                                                                          \
 	X(nr_writeback)                                                                                      \
 	X(workingset_nodes)                                                                                  \
+	X(nr_dirtied)                                                                                        \
+	X(nr_written)                                                                                        \
 	X(workingset_refault_file)                                                                           \
 	X(workingset_activate_file)                                                                          \
 	X(workingset_restore_file)                                                                           \
@@ -71,6 +73,7 @@ struct lru_shard {
 struct vm_shard {
 	atomic64_t count[NR_VM_COUNTERS];
 	atomic64_t throttle; // calls of cache_throttle
+	atomic64_t dirtied;  // calls of balance_dirty_pages_ratelimited
 } __aligned_cacheline;
 
 #define NR_BUFFER_POOLS 4 // arrays of 1, 2, 4, 8 buffer heads
@@ -82,11 +85,16 @@ struct cache_machine {
 	// runs until low is reached.
 	unsigned long limit_pages, high_pages, low_pages;
 	struct pool *buffer_pools[NR_BUFFER_POOLS];
+	const struct flusher_ops *flusher; // NULL: none
 
 	spinlock_t lru_lock __aligned_cacheline; // lists, PG_lru, folio->lru_list, nr_lru (read relaxed)
 	struct list_head lists[NR_LRU_LISTS];
 	unsigned long nr_lru[NR_LRU_LISTS]; // pages
 	atomic64_t nonresident_age; // pages evicted or activated since the start: the clock of refaults
+
+	struct work_struct flush;         // flush.c
+	bool flushing;                    // it was queued and has not ended; relaxed
+	wait_queue_head_t writeback_wait; // who waits for the writing of many pages to end
 
 	struct work_struct kswapd;
 	wait_queue_head_t reclaim_wait;     // woken when memory came free, for those who wait at the limit
@@ -178,6 +186,11 @@ unsigned long cache_pages_used(const struct cache_machine *cache); // folios and
 bool cache_reserve(struct cache_machine *cache, unsigned long nr_pages,
 		   bool may_wait); // false: over the limit, nothing came free
 void cache_trim(struct cache_machine *cache);
+
+// flush.c
+void flush_init(struct cache_machine *cache);
+void flush_exit(struct cache_machine *cache);
+bool cache_start_flush(struct cache_machine *cache); // false: there is nothing to write, or nobody who could
 
 // buffer_head.c
 int buffer_init(struct cache_machine *cache) __must_check;

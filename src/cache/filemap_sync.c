@@ -13,9 +13,13 @@
 
 void mapping_set_error(struct address_space *mapping, int err)
 {
+	const struct flusher_ops *flusher = mapping->machine->cache->flusher;
+
 	if (likely(!err))
 		return;
 	errseq_set(&mapping->wb_err, err);
+	if (flusher)
+		flusher->error(mapping, err);
 	set_bit(err == -ENOSPC ? AS_ENOSPC : AS_EIO, &mapping->flags);
 }
 

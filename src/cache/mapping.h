@@ -30,8 +30,14 @@ struct address_space_operations {
 	// Starts reads for the folios of rac (readahead_folio()); errors show as folios that are not up to
 	// date.
 	void (*readahead)(struct readahead_control *rac);
-	// Starts writing dirty folios (cache/writeback.h). NULL: nothing of the mapping is ever written.
+	// Starts writing dirty folios (cache/writeback.h). What it could not even start it notes by
+	// mapping_set_error() and returns. NULL: nothing of the mapping is ever written.
 	int (*writepages)(struct address_space *mapping, struct writeback_control *wbc);
+	// For generic_perform_write(): a locked, referenced folio at `pos`, of which all that is not in [pos,
+	// pos + len) is up to date; len may be cut. Then `copied` bytes were put there: makes it up to date
+	// and dirty, moves the size, gives back lock and reference.
+	int (*write_begin)(struct address_space *mapping, u64 pos, size_t *len, struct folio **out);
+	void (*write_end)(struct address_space *mapping, u64 pos, size_t copied, struct folio *folio);
 	// NULL: filemap_dirty_folio.
 	bool (*dirty_folio)(struct address_space *mapping, struct folio *folio);
 	void (*invalidate_folio)(struct folio *folio, size_t offset, size_t length);
@@ -90,6 +96,9 @@ void file_ra_state_init(struct file_ra_state *ra, struct address_space *mapping)
 #define IOCB_NOWAIT 1u // -EAGAIN rather than block
 #define IOCB_NOIO   2u // only what is cached
 
+// Copies `from` into the cache from `pos` on, folio by folio, by write_begin and write_end. Bytes, or a
+// negative errno when none were copied. The caller keeps other writers out.
+ssize_t generic_perform_write(struct address_space *mapping, u64 pos, struct iov_iter *from);
 // Copies cached data to `to` from *pos, filling the cache where needed; moves *pos; returns bytes copied, or
 // a negative errno when none were. 0 at end of file.
 ssize_t filemap_read(struct address_space *mapping, struct file_ra_state *ra, loff_t *pos,
@@ -111,6 +120,9 @@ int filemap_grab_folio(struct address_space *mapping, pgoff_t index, unsigned or
 int read_mapping_folio(struct address_space *mapping, pgoff_t index, struct folio **out) __must_check;
 
 void truncate_inode_pages_range(struct address_space *mapping, u64 lstart, u64 lend); // bytes, lend inclusive
+// What is cached from the new end on goes; the rest of a block that it cuts is zeroed in memory. Lock as
+// above.
+void truncate_pagecache(struct address_space *mapping, u64 newsize);
 void truncate_inode_pages_final(struct address_space *mapping);
 unsigned long invalidate_mapping_pages(struct address_space *mapping, pgoff_t start,
 				       pgoff_t end); // clean, unused ones only

@@ -62,14 +62,24 @@ bool noop_dirty_folio(struct address_space *mapping, struct folio *folio)
 	return !test_and_set_bit(PG_dirty, folio_flags_word(folio));
 }
 
+void cache_set_flusher(struct shale *machine, const struct flusher_ops *ops)
+{
+	machine->cache->flusher = ops;
+}
+
 bool filemap_dirty_folio(struct address_space *mapping, struct folio *folio)
 {
+	const struct flusher_ops *flusher = mapping->machine->cache->flusher;
+
 	if (test_and_set_bit(PG_dirty, folio_flags_word(folio)))
 		return false;
 	xa_lock(&mapping->i_pages);
 	if (folio_mapping(folio) == mapping)
 		tag_set_locked(mapping, folio, PAGECACHE_TAG_DIRTY);
 	xa_unlock(&mapping->i_pages);
+	vm_count(mapping->machine->cache, VM_nr_dirtied, folio_nr_pages(folio));
+	if (flusher)
+		flusher->dirtied(mapping);
 	return true;
 }
 
@@ -116,9 +126,14 @@ void folio_end_writeback(struct folio *folio)
 {
 	struct address_space *mapping = folio_mapping(folio);
 
+	struct cache_machine *cache = mapping->machine->cache;
+
 	xa_lock(&mapping->i_pages);
 	tag_clear_locked(mapping, folio, PAGECACHE_TAG_WRITEBACK);
 	xa_unlock(&mapping->i_pages);
+	vm_count(cache, VM_nr_written, folio_nr_pages(folio));
+	if (wq_has_sleeper(&cache->writeback_wait))
+		wake_up_all(&cache->writeback_wait);
 	// From here on the folio, and with it the mapping, may go.
 	folio_wake_bit(folio, clear_bit_unlock_return(PG_writeback, folio_flags_word(folio)), PG_writeback);
 }
@@ -139,9 +154,15 @@ void folio_redirty_for_writepage(struct writeback_control *wbc, struct folio *fo
 
 int do_writepages(struct address_space *mapping, struct writeback_control *wbc)
 {
+	unsigned flags = current->alloc_flags;
+	int err;
+
 	if (!mapping->a_ops->writepages || wbc->nr_to_write <= 0)
 		return 0;
-	return mapping->a_ops->writepages(mapping, wbc);
+	current->alloc_flags |= PF_MEMALLOC; // what frees memory must not wait for it
+	err = mapping->a_ops->writepages(mapping, wbc);
+	current->alloc_flags = flags;
+	return err;
 }
 
 // What is dirty now in the range is what will be written; what gets dirty from now on is not waited for.

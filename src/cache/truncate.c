@@ -82,6 +82,11 @@ void truncate_inode_pages_range(struct address_space *mapping, u64 lstart, u64 l
 	clear_shadows(mapping, DIV_ROUND_UP(lstart, PAGE_SIZE), end);
 }
 
+void truncate_pagecache(struct address_space *mapping, u64 newsize)
+{
+	truncate_inode_pages_range(mapping, newsize, ~0ull);
+}
+
 void truncate_inode_pages_final(struct address_space *mapping)
 {
 	// From now on reclaim leaves no shadows. Taking the lock also waits for an eviction that is about to

@@ -12,6 +12,10 @@
  * (workingset.c). The active list gives its oldest to the inactive one when that is short. A folio that is
  * locked, dirty, under writeback or in use stays.
  *
+ * What is dirty is written by another work item (flush.c), which who reclaims starts and waits for as long as
+ * it gets on, unless he must not (PF_MEMALLOC_NOFS): then he waits a while, and after that may pass the limit
+ * a little.
+ *
  * Nothing is held during a pass but the shrinker list (shared); PF_MEMALLOC in current->alloc_flags keeps a
  * pass from starting another.
  */
@@ -274,11 +278,50 @@ static void kswapd_work(struct work_struct *work)
 		if (!do_try_to_free_pages(cache, &sc))
 			break;
 	}
+	if (cache_pages_used(cache) > cache->low_pages)
+		(void)cache_start_flush(cache);
 }
 
 static bool cache_has_room(struct cache_machine *cache, unsigned long nr_pages)
 {
 	return cache_pages_used(cache) + nr_pages <= cache->limit_pages;
+}
+
+// Does writing get on, for one who may wait for it?
+static bool writing_gets_on(struct cache_machine *cache, u64 *written)
+{
+	u64 before = *written;
+
+	*written = vm_read(cache, VM_nr_written);
+	if (current->alloc_flags & PF_MEMALLOC_NOFS)
+		return false;
+	return *written != before || vm_read(cache, VM_nr_writeback);
+}
+
+// At the limit: frees, has others write, waits. False: in vain.
+static bool cache_reclaim(struct cache_machine *cache, unsigned long nr_pages, bool may_wait)
+{
+	u64 written = vm_read(cache, VM_nr_written);
+
+	for (int round = 0; round < RECLAIM_ROUNDS;) {
+		unsigned long freed =
+			try_to_free_pages(cache->machine, max_t(unsigned long, nr_pages, SWAP_CLUSTER_MAX));
+
+		if (cache_has_room(cache, nr_pages))
+			return true;
+		arena_drain(cache->arena);
+		if (cache_has_room(cache, nr_pages))
+			return true;
+		if (!may_wait)
+			return false;
+		(void)cache_start_flush(cache);
+		if (!freed)
+			(void)wait_event_timeout(cache->reclaim_wait, cache_has_room(cache, nr_pages),
+						 RECLAIM_WAIT_NS);
+		if (!writing_gets_on(cache, &written))
+			round++;
+	}
+	return cache_has_room(cache, nr_pages) || current->alloc_flags & PF_MEMALLOC_NOFS;
 }
 
 bool cache_reserve(struct cache_machine *cache, unsigned long nr_pages, bool may_wait)
@@ -291,22 +334,7 @@ bool cache_reserve(struct cache_machine *cache, unsigned long nr_pages, bool may
 		queue_work(cache->machine->system_wq, &cache->kswapd);
 	if (used + nr_pages <= cache->limit_pages)
 		return true;
-	for (int round = 0; round < RECLAIM_ROUNDS; round++) {
-		unsigned long freed =
-			try_to_free_pages(cache->machine, max_t(unsigned long, nr_pages, SWAP_CLUSTER_MAX));
-
-		if (cache_has_room(cache, nr_pages))
-			return true;
-		arena_drain(cache->arena);
-		if (cache_has_room(cache, nr_pages))
-			return true;
-		if (!may_wait)
-			return false;
-		if (!freed)
-			(void)wait_event_timeout(cache->reclaim_wait, cache_has_room(cache, nr_pages),
-						 RECLAIM_WAIT_NS);
-	}
-	return cache_has_room(cache, nr_pages);
+	return cache_reclaim(cache, nr_pages, may_wait);
 }
 
 void cache_throttle(struct shale *machine)

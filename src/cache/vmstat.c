@@ -73,6 +73,7 @@ int cache_init(struct shale *machine)
 	cache_set_limit(cache, limit ? limit : default_limit());
 	lru_init(cache);
 	vmscan_init(cache);
+	flush_init(cache);
 	workingset_init(cache);
 	// A little more than the limit: reclaim itself, and runs that are lost to fragments, need some.
 	err = arena_create(machine, cache->limit_pages + cache->limit_pages / 64, &cache->arena);
@@ -97,6 +98,7 @@ void cache_exit(struct shale *machine)
 	if (!cache)
 		return;
 	vmscan_exit(cache);
+	flush_exit(cache);
 	lru_add_drain_all(cache);
 	arena_destroy(cache->arena);
 	buffer_exit(cache);

@@ -67,6 +67,10 @@ struct writeback_control {
 	struct folio_batch batch;
 };
 
+// Before a writer makes another folio dirty, with no lock held but his file's i_rwsem: waits while too much
+// of memory is dirty.
+void balance_dirty_pages_ratelimited(struct address_space *mapping);
+
 // Writes dirty folios of the range by a_ops.writepages (none: nothing to do). Does not wait for the I/O.
 int do_writepages(struct address_space *mapping, struct writeback_control *wbc);
 // The loop of a writepages: gives one dirty folio after another, each locked, referenced by the iterator, not

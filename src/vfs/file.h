@@ -72,6 +72,9 @@ struct kiocb {
 #define IOCB_DIRECT (1u << 8)
 #define IOCB_APPEND (1u << 9)
 #define IOCB_HIPRI  (1u << 10)
+#define IOCB_DSYNC                                                                                           \
+	(1u << 11) // the data, and what is needed to find it, are on the disk when the write returns
+#define IOCB_SYNC (1u << 12) // and all attributes; with IOCB_DSYNC
 
 // The actor that a directory tells its entries. Returns false to stop: the entry was not taken, pos stays
 // before it.
@@ -89,6 +92,7 @@ static inline bool dir_emit(struct dir_context *ctx, const char *name, int namel
 int iterate_dir(struct file *file, struct dir_context *ctx) __must_check;
 
 #define FOP_BUFFERED_READ 1u // read_iter without IOCB_DIRECT is generic_file_read_iter
+#define FOP_BUFFER_WASYNC 2u // write_iter without IOCB_DIRECT knows IOCB_NOWAIT
 
 struct file_operations {
 	unsigned fop_flags;
@@ -102,9 +106,31 @@ struct file_operations {
 	long (*ioctl)(struct file *file, unsigned cmd, void *arg);
 	int (*fsync)(struct file *file, loff_t start, loff_t end, int datasync);
 	int (*fadvise)(struct file *file, loff_t offset, loff_t len, int advice);
+	long (*fallocate)(struct file *file, int mode, loff_t offset, loff_t len);
+	// NULL: through the page cache.
+	ssize_t (*copy_file_range)(struct file *in, loff_t pos_in, struct file *out, loff_t pos_out,
+				   size_t count, unsigned flags);
 };
 
 ssize_t generic_file_read_iter(struct kiocb *iocb, struct iov_iter *to); // filemap_read over f_mapping
+// What every write_iter does first, under i_rwsem: the position of appends, limits. Returns the bytes that
+// may be written, 0: nothing to do; -EFBIG, -EINVAL.
+ssize_t generic_write_checks(struct kiocb *iocb, struct iov_iter *from);
+// And last, without i_rwsem: brings `count` bytes before ki_pos to the disk where the write is synchronous.
+ssize_t generic_write_sync(struct kiocb *iocb, ssize_t count);
+// write_iter by a_ops.write_begin and write_end.
+ssize_t generic_file_write_iter(struct kiocb *iocb, struct iov_iter *from);
+// Times and set-id bits at a write. Under i_rwsem.
+int file_update_time(struct file *file);
+int file_remove_privs(struct file *file);
+int file_modified(struct file *file); // both
+
+// sync.c. Bytes, ends inclusive.
+int vfs_fsync_range(struct file *file, loff_t start, loff_t end, int datasync);
+int noop_fsync(struct file *file, loff_t start, loff_t end, int datasync);
+// Writes out the range of f_mapping, waits, and tells the file once of errors since it was told last.
+int file_write_and_wait_range(struct file *file, loff_t start, loff_t end);
+int file_check_and_advance_wb_err(struct file *file);
 loff_t generic_file_llseek(struct file *file, loff_t offset, int whence);
 loff_t generic_file_llseek_size(struct file *file, loff_t offset, int whence, loff_t maxsize, loff_t eof);
 int generic_file_open(struct inode *inode, struct file *file);

@@ -77,6 +77,8 @@ int fd_set_cloexec(unsigned fd, bool on);
 int file_open_path(const struct path *path, const struct open_how *how, struct file **out) __must_check;
 int filp_close(struct file *file); // flush and fput
 
+ssize_t vfs_read(struct file *file, void *buf, size_t count, loff_t *pos);
+ssize_t vfs_write(struct file *file, const void *buf, size_t count, loff_t *pos);
 ssize_t vfs_readv(struct file *file, const struct iovec *iov, int iovcnt, loff_t *pos, int rwf_flags);
 int vfs_getattr(const struct path *path, struct inode *inode, struct kstat *stat, u32 mask, unsigned flags);
 long ioctl_fiemap(struct file *file, void *arg);

@@ -311,6 +311,7 @@ void evict(struct inode *inode)
 	spin_lock(&inode->i_sb->s_inode_list_lock);
 	list_del_init(&inode->i_sb_list);
 	spin_unlock(&inode->i_sb->s_inode_list_lock);
+	inode_io_list_del(inode);
 	if (op->evict_inode) {
 		op->evict_inode(inode);
 	} else {
@@ -322,6 +323,8 @@ void evict(struct inode *inode)
 	__remove_inode_hash(inode);
 	spin_unlock(&inode->i_lock);
 	wake_inode_waiters(inode);
+	if (errseq_unseen(&inode->i_sb->s_wb_err)) // otherwise a syncfs has told it
+		note_lost_write(inode->i_sb->s_machine, errseq_unseen(&inode->i_data.wb_err));
 	destroy_inode(inode);
 }
 

@@ -22,7 +22,10 @@
 #define I_DIRTY_SYNC     (1u << 8)
 #define I_DIRTY_DATASYNC (1u << 9)
 #define I_DIRTY_PAGES    (1u << 10)
-#define I_DIRTY_TIME     (1u << 11)
+#define I_DIRTY_TIME     (1u << 11) // times changed, and lazytime keeps them in memory for now
+#define I_SYNC           (1u << 12) // being written; fs_writeback.c holds a reference
+#define I_DIRTY_INODE    (I_DIRTY_SYNC | I_DIRTY_DATASYNC)
+#define I_DIRTY_ALL      (I_DIRTY_INODE | I_DIRTY_PAGES | I_DIRTY_TIME)
 
 // i_opflags: answers cached so that hot paths need not look at operation tables.
 #define IOP_FASTPERM 0x01 // permission() is generic
@@ -182,6 +185,21 @@ struct timespec current_time(const struct inode *inode); // cut to the file syst
 // The access time, by the rules of the mount (relatime) and of the inode. rcu-safe question, and the change.
 bool atime_needs_update(const struct path *path, struct inode *inode);
 void touch_atime(const struct path *path);
+// A time that stat may read meanwhile.
+static inline void inode_set_time(struct timespec *which, struct timespec now)
+{
+	WRITE_ONCE(which->tv_sec, now.tv_sec);
+	WRITE_ONCE(which->tv_nsec, now.tv_nsec);
+}
+static inline bool timespec_equal(const struct timespec *a, const struct timespec *b)
+{
+	return a->tv_sec == b->tv_sec && a->tv_nsec == b->tv_nsec;
+}
+// What of the inode (I_DIRTY_*) is no longer what the disk has: s_op->dirty_inode hears of attributes, and
+// sync will find it (fs_writeback.c). Not for inodes that nothing is ever written of.
+void mark_inode_dirty(struct inode *inode, u32 flags);
+// The size and what is cached behind it. i_rwsem and invalidate_lock are held exclusive.
+void truncate_setsize(struct inode *inode, u64 size);
 void generic_fillattr(const struct mnt_idmap *idmap, struct inode *inode, struct kstat *stat);
 static inline void inode_lock(struct inode *inode) __acquires(inode->i_rwsem) __no_lock_analysis
 {

@@ -1,6 +1,7 @@
 // What the files of the inode cache share.
 #pragma once
 
+#include "vfs/fs_writeback.h"
 #include "vfs/inode.h"
 #include "vfs/super.h"
 #include "vfs/vfs_internal.h"

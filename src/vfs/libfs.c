@@ -7,7 +7,6 @@
 #include "vfs/libfs.h"
 
 #include "base/alloc.h"
-#include "cache/folio.h"
 #include "vfs/dcache.h"
 #include "vfs/file.h"
 #include "vfs/inode.h"
@@ -74,21 +73,6 @@ static const struct super_operations mem_super_ops = {
 	.statfs = mem_statfs,
 };
 
-// What nobody has written reads as zeroes.
-static int mem_read_folio(struct address_space *mapping, struct folio *folio)
-{
-	memset(folio_address(folio), 0, folio_size(folio));
-	folio_end_read(folio, true);
-	return 0;
-}
-
-static const struct address_space_operations mem_aops = {.read_folio = mem_read_folio};
-
-static const struct file_operations mem_file_operations = {
-	.fop_flags = FOP_BUFFERED_READ,
-	.llseek = generic_file_llseek,
-	.read_iter = generic_file_read_iter,
-};
 static const struct inode_operations mem_file_inode_operations;
 static const struct inode_operations mem_special_inode_operations;
 static const struct inode_operations mem_symlink_inode_operations = {.get_link = simple_get_link};
@@ -117,6 +101,7 @@ static loff_t mem_dir_llseek(struct file *file, loff_t offset, int whence)
 static const struct file_operations mem_dir_operations = {
 	.llseek = mem_dir_llseek,
 	.iterate_shared = mem_readdir,
+	.fsync = noop_fsync,
 };
 
 static void mem_inode_set_times(struct inode *inode)
@@ -131,6 +116,7 @@ static void mem_inode_set_ops(struct inode *inode, dev_t dev)
 		inode->i_op = &mem_file_inode_operations;
 		inode->i_fop = &mem_file_operations;
 		inode->i_data.a_ops = &mem_aops;
+		set_bit(AS_UNEVICTABLE, &inode->i_data.flags); // before anybody sees it
 		break;
 	case S_IFDIR:
 		inode->i_op = &mem_dir_inode_operations;

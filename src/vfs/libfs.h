@@ -30,3 +30,8 @@ int simple_offset_readdir(struct offset_dir *dir, struct file *file, struct dir_
 // inodes of their own. Every name holds a reference on its dentry. For fill_super: sets operations and makes
 // the root directory.
 int mem_tree_fill_super(struct super_block *sb, u32 magic, mode_t root_mode) __must_check;
+// Data of their files (libfs_file.c).
+extern const struct address_space_operations mem_aops;
+extern const struct file_operations mem_file_operations;
+// For setattr, under i_rwsem exclusive: the size, and the pages that go with it.
+void mem_file_set_size(struct inode *inode, u64 size);

@@ -220,8 +220,11 @@ static int do_dentry_open(struct file *file, struct inode *inode)
 	}
 	file_set_mode(file, inode, file->f_mode);
 	WRITE_ONCE(file->f_flags, file->f_flags & ~(unsigned)(O_CREAT | O_EXCL | O_NOCTTY | O_TRUNC));
-	if (file->f_mapping)
+	file->f_sb_err = errseq_sample(&inode->i_sb->s_wb_err);
+	if (file->f_mapping) {
+		file->f_wb_err = errseq_sample(&file->f_mapping->wb_err);
 		file_ra_start(file);
+	}
 	if (unlikely((file->f_flags & O_DIRECT) && !(file->f_mode & FMODE_CAN_ODIRECT)))
 		return -EINVAL;
 	return 0;

@@ -1,4 +1,5 @@
-// read and its kin: limits, positions, vectors; and the lock-free pread of what is cached.
+// read and its kin (write.c has those that write): limits, positions, vectors; and the lock-free pread of
+// what is cached.
 //
 // A plain pread of cached data takes no reference on the file: inside one RCU section it finds the file,
 // notes its mapping, checks that the descriptor still holds the file, and copies what the cache has without
@@ -11,6 +12,7 @@
 #include "vfs/files_internal.h"
 #include "vfs/inode.h"
 #include "vfs/mount.h"
+#include "vfs/rw_internal.h"
 #include "vfs/super.h"
 #include "vfs/vfs_internal.h"
 
@@ -18,14 +20,9 @@
 #include <limits.h>
 #include <sys/uio.h>
 
-#define USER_SPACE_BYTES 0x7ffffffff000ul // TASK_SIZE
-#define FAST_READ_MOST   (64u << 10)      // longer ones do not hold up grace periods
-#ifndef RWF_NOSIGNAL
-#define RWF_NOSIGNAL 0x100 // of pipes and sockets
-#endif
-#define RWF_SUPPORTED (RWF_HIPRI | RWF_DSYNC | RWF_SYNC | RWF_NOWAIT | RWF_APPEND | RWF_NOSIGNAL)
+#define FAST_READ_MOST (64u << 10) // longer ones do not hold up grace periods
 
-static int rw_verify_area(loff_t pos, size_t count)
+int rw_verify_area(loff_t pos, size_t count)
 {
 	if (unlikely((ssize_t)count < 0 || pos < 0))
 		return -EINVAL;
@@ -41,12 +38,6 @@ static int check_readable(const struct file *file)
 	return 0;
 }
 
-// Memory that no process can have. (What is merely not mapped faults as it would anywhere in the process.)
-static bool access_ok(const void *buf, size_t count)
-{
-	return count <= USER_SPACE_BYTES && (uintptr_t)buf <= USER_SPACE_BYTES - count && (buf || !count);
-}
-
 // A directory is refused here, after all that is wrong with the arguments.
 static ssize_t call_read_iter(struct kiocb *iocb, struct iov_iter *iter)
 {
@@ -55,30 +46,45 @@ static ssize_t call_read_iter(struct kiocb *iocb, struct iov_iter *iter)
 	return likely(file->f_mode & FMODE_CAN_READ) ? file->f_op->read_iter(iocb, iter) : -EISDIR;
 }
 
-static int kiocb_set_flags(struct kiocb *iocb, int rwf)
+int kiocb_set_rw_flags(struct kiocb *iocb, int rwf, unsigned direction)
 {
+	const struct file *file = iocb->ki_filp;
+
 	if (rwf & ~RWF_SUPPORTED)
 		return -EOPNOTSUPP;
-	if (rwf & ~RWF_HIPRI && !(iocb->ki_filp->f_mode & FMODE_CAN_READ)) // a directory
+	if (rwf & RWF_APPEND && rwf & RWF_NOAPPEND)
+		return -EINVAL;
+	if (rwf & ~RWF_HIPRI && direction == READ && !(file->f_mode & FMODE_CAN_READ)) // a directory
 		return -EOPNOTSUPP;
 	if (rwf & RWF_NOWAIT) {
-		if (!(iocb->ki_filp->f_mode & FMODE_NOWAIT))
+		if (!(file->f_mode & FMODE_NOWAIT))
 			return -EOPNOTSUPP;
 		iocb->ki_flags |= IOCB_NOWAIT | IOCB_NOIO;
 	}
 	if (rwf & RWF_HIPRI)
 		iocb->ki_flags |= IOCB_HIPRI;
+	if (rwf & (RWF_DSYNC | RWF_SYNC))
+		iocb->ki_flags |= IOCB_DSYNC;
+	if (rwf & RWF_SYNC)
+		iocb->ki_flags |= IOCB_SYNC;
+	if (rwf & RWF_APPEND)
+		iocb->ki_flags |= IOCB_APPEND;
+	if (rwf & RWF_NOAPPEND && iocb->ki_flags & IOCB_APPEND) {
+		if (READ_ONCE(file->f_inode->i_flags) & S_APPEND)
+			return -EPERM;
+		iocb->ki_flags &= ~IOCB_APPEND;
+	}
 	return 0;
 }
 
-static void init_kiocb(struct kiocb *iocb, struct file *file, loff_t pos)
+void init_kiocb(struct kiocb *iocb, struct file *file, loff_t pos)
 {
 	*iocb = (struct kiocb){.ki_filp = file, .ki_pos = pos};
 	if (unlikely(READ_ONCE(file->f_flags) & O_DIRECT))
 		iocb->ki_flags |= IOCB_DIRECT;
 }
 
-static ssize_t vfs_read(struct file *file, void *buf, size_t count, loff_t *pos)
+ssize_t vfs_read(struct file *file, void *buf, size_t count, loff_t *pos)
 {
 	struct kiocb iocb;
 	struct iov_iter iter;
@@ -180,7 +186,7 @@ long ksys_pread64(int fd, void *buf, size_t count, loff_t pos)
 	return pread_rest(fd, buf, count, pos, (ssize_t)done);
 }
 
-static bool segments_ok(const struct iovec *iov, int iovcnt)
+bool segments_ok(const struct iovec *iov, int iovcnt)
 {
 	for (int i = 0; i < iovcnt; i++)
 		if (unlikely(!access_ok(iov[i].iov_base, iov[i].iov_len)))
@@ -208,7 +214,7 @@ ssize_t vfs_readv(struct file *file, const struct iovec *iov, int iovcnt, loff_t
 		n = rw_verify_area(*pos, iov_iter_count(&iter));
 		init_kiocb(&iocb, file, *pos);
 		if (!n)
-			n = kiocb_set_flags(&iocb, rwf_flags);
+			n = kiocb_set_rw_flags(&iocb, rwf_flags, READ);
 		if (!n) {
 			n = call_read_iter(&iocb, &iter);
 			if (n > 0)

@@ -44,6 +44,10 @@ static int alloc_super(struct fs_context *fc, struct super_block **out)
 	sb->s_time_max = INT64_MAX;
 	init_rwsem(&sb->s_umount);
 	mutex_init(&sb->s_vfs_rename_mutex);
+	spin_lock_init(&sb->s_dirty_lock);
+	INIT_LIST_HEAD(&sb->s_dirty);
+	INIT_LIST_HEAD(&sb->s_io);
+	mutex_init(&sb->s_sync_lock);
 	sb->s_count = 1;
 	atomic_set(&sb->s_active, 1);
 	spin_lock_init(&sb->s_inode_list_lock);
@@ -154,8 +158,7 @@ void generic_shutdown_super(struct super_block *sb)
 
 	if (sb->s_root) {
 		shrink_dcache_for_umount(sb);
-		if (sb->s_op->sync_fs && !sb_rdonly(sb))
-			sb->s_op->sync_fs(sb, 1);
+		note_lost_write(sb->s_machine, sync_filesystem(sb));
 		if (evict_inodes(sb))
 			pr_err(sb->s_machine, "%s: inodes are in use after the umount of %s", sb->s_id,
 			       sb->s_type->name);
@@ -275,6 +278,46 @@ int reconfigure_super(struct fs_context *fc)
 	WRITE_ONCE(sb->s_flags, fresh);
 	sb_abort_remount_readonly(sb);
 	return 0;
+}
+
+// All of them.
+
+static void visit_super(struct super_block *sb, bool may_skip, void (*fn)(struct super_block *sb, void *arg),
+			void *arg)
+{
+	if (!may_skip)
+		down_read(&sb->s_umount);
+	else if (!down_read_trylock(&sb->s_umount))
+		return;
+	if (sb_state(sb) == SB_BORN)
+		fn(sb, arg);
+	up_read(&sb->s_umount);
+}
+
+void iterate_supers(struct shale *machine, bool may_skip, void (*fn)(struct super_block *sb, void *arg),
+		    void *arg)
+{
+	struct vfs_machine *vfs = machine->vfs;
+	struct super_block *sb, *last = NULL;
+
+	spin_lock(&vfs->sb_lock);
+	list_for_each_entry (sb, &vfs->super_blocks, s_list) {
+		if (!sb_state(sb) || list_empty(&sb->s_list))
+			continue;
+		sb->s_count++;
+		spin_unlock(&vfs->sb_lock);
+		visit_super(sb, may_skip, fn, arg);
+		spin_lock(&vfs->sb_lock);
+		if (last)
+			__put_super(last);
+		last = sb;
+		// Taken off the list while we were away: its neighbours are unknown.
+		if (list_empty(&sb->s_list))
+			break;
+	}
+	if (last)
+		__put_super(last);
+	spin_unlock(&vfs->sb_lock);
 }
 
 // Memory pressure.

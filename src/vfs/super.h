@@ -27,6 +27,8 @@
 #define FS_HAS_SUBTYPE  4u
 #define FS_USERNS_MOUNT 8u
 
+struct writeback_control;
+
 struct file_system_type {
 	const char *name;
 	unsigned fs_flags;
@@ -67,7 +69,12 @@ struct super_operations {
 	void (*free_inode)(struct inode *inode);    // after a grace period
 	void (*destroy_inode)(struct inode *inode); // before it; may be NULL
 	void (*evict_inode)(struct inode *inode);   // NULL: truncate pages, clear_inode
-	int (*drop_inode)(struct inode *inode);     // 1: do not cache; NULL: cache while linked
+	// An attribute changed (I_DIRTY_SYNC, I_DIRTY_DATASYNC, with I_DIRTY_TIME if times came along); may
+	// be NULL.
+	void (*dirty_inode)(struct inode *inode, u32 flags);
+	// Writes the attributes; NULL: there is nothing to be done for them when a sync comes by.
+	int (*write_inode)(struct inode *inode, struct writeback_control *wbc);
+	int (*drop_inode)(struct inode *inode); // 1: do not cache; NULL: cache while linked
 	void (*put_super)(struct super_block *sb);
 	int (*sync_fs)(struct super_block *sb, int wait);
 	int (*statfs)(struct dentry *dentry, struct kstatfs *buf);
@@ -121,8 +128,20 @@ struct super_block {
 	struct list_head s_mounts;
 	errseq_t s_wb_err;
 	struct mutex s_vfs_rename_mutex; // held while a directory may get another parent
+	// Inodes with I_DIRTY_*, oldest first, and those that one who writes them has set aside
+	// (fs_writeback.c).
+	spinlock_t s_dirty_lock; // the lists, i_io_list
+	struct list_head s_dirty, s_io;
+	struct mutex s_sync_lock; // who writes them
 };
 
+// Writes all that is dirty of the super block, its device too, and waits. s_umount held. The first error.
+int sync_filesystem(struct super_block *sb);
+int sync_blockdev(struct block_device *bdev); // what the device's cache has; NULL: nothing
+// Calls fn for each super block that is mounted, with s_umount held shared; may_skip: those whose lock is
+// taken are left out rather than waited for.
+void iterate_supers(struct shale *machine, bool may_skip, void (*fn)(struct super_block *sb, void *arg),
+		    void *arg);
 // Find or make by a test on the fs_context; see fs_context.h for get_tree_bdev and friends.
 int sget_fc(struct fs_context *fc, int (*test)(struct super_block *, struct fs_context *),
 	    int (*set)(struct super_block *, struct fs_context *), struct super_block **out) __must_check;

@@ -156,8 +156,10 @@ void kill_block_super(struct super_block *sb)
 	struct block_device *bdev = sb->s_bdev;
 
 	generic_shutdown_super(sb);
-	if (bdev)
+	if (bdev) {
+		(void)sync_blockdev(bdev); // told by the mapping's errseq, or at the end of the machine
 		blkdev_put(bdev, sb);
+	}
 }
 
 // The block size of the super block and of its device's cached blocks: a power of two from the device's

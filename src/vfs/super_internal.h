@@ -1,6 +1,7 @@
 // Super blocks for the other caches of vfs: walking over them under memory pressure.
 #pragma once
 
+#include "vfs/fs_writeback.h"
 #include "vfs/super.h"
 #include "vfs/vfs_internal.h"
 

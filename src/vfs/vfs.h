@@ -75,6 +75,16 @@ long ksys_close(int fd);
 long ksys_lseek(int fd, loff_t offset, int whence);
 long ksys_read(int fd, void *buf, size_t count);
 long ksys_pread64(int fd, void *buf, size_t count, loff_t pos);
+long ksys_write(int fd, const void *buf, size_t count);
+long ksys_pwrite64(int fd, const void *buf, size_t count, loff_t pos);
+long do_pwritev(int fd, const struct iovec *iov, int iovcnt, loff_t pos, int rwf_flags); // pos -1: f_pos
+long ksys_fsync(int fd, int datasync);
+long ksys_sync_file_range(int fd, loff_t offset, loff_t count, unsigned flags);
+long ksys_syncfs(int fd);
+long ksys_sync(void);
+long ksys_fallocate(int fd, int mode, loff_t offset, loff_t len);
+long ksys_copy_file_range(int fd_in, loff_t *off_in, int fd_out, loff_t *off_out, size_t count,
+			  unsigned flags);
 long do_preadv(int fd, const struct iovec *iov, int iovcnt, loff_t pos, int rwf_flags); // pos -1: f_pos
 long ksys_getdents64(int fd, void *dirents, size_t bytes);
 // Of the open file `fd` when name is NULL.

@@ -5,6 +5,7 @@
 #include "base/alloc.h"
 #include "vfs/cred.h"
 #include "vfs/fs.h"
+#include "vfs/fs_writeback.h"
 #include "vfs/vfs_internal.h"
 
 #include <errno.h>
@@ -48,6 +49,7 @@ int vfs_init(struct shale *machine)
 	spin_lock_init(&vfs->error_lock);
 	supers_init(machine);
 	filesystems_init(machine);
+	fs_writeback_init(machine);
 	err = caches_init(machine);
 	if (err)
 		goto free;
@@ -80,6 +82,7 @@ void vfs_exit(struct shale *machine)
 {
 	struct vfs_machine *vfs = machine->vfs;
 
+	cache_set_flusher(machine, NULL);
 	files_exit(machine);
 	put_fs_struct(vfs->init_fs);
 	put_cred(vfs->init_cred);

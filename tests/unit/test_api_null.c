@@ -84,6 +84,18 @@ static void test_no_task_for_a_descriptor(void **state)
 	REFUSED(shale_fadvise(NULL, 0, 0, 0, POSIX_FADV_NORMAL));
 	REFUSED(shale_readahead(NULL, 0, 0, 1));
 	REFUSED(shale_getdents64(NULL, 0, buf, sizeof(buf)));
+	REFUSED(shale_write(NULL, 0, buf, 1));
+	REFUSED(shale_pwrite(NULL, 0, buf, 1, 0));
+	REFUSED(shale_writev(NULL, 0, &iov, 1));
+	REFUSED(shale_pwritev(NULL, 0, &iov, 1, 0));
+	REFUSED(shale_pwritev2(NULL, 0, &iov, 1, 0, 0));
+	REFUSED(shale_fallocate(NULL, 0, 0, 0, 1));
+	REFUSED(shale_copy_file_range(NULL, 0, NULL, 1, NULL, 1, 0));
+	REFUSED(shale_fsync(NULL, 0));
+	REFUSED(shale_fdatasync(NULL, 0));
+	REFUSED(shale_sync_file_range(NULL, 0, 0, 1, 0));
+	REFUSED(shale_syncfs(NULL, 0));
+	REFUSED(shale_sync(NULL));
 }
 
 static void test_no_task_for_a_name(void **state)
