@@ -27,6 +27,7 @@ struct fuse_front {
 		*task;   /* its root and working directory are the volume's root; workers' are forked of it */
 	int handle_type; /* of the volume's handles */
 	bool opens_fail; /* there may be files that are seen, but not opened (encrypted ones) */
+	bool serving;    /* the volume is mounted: what the machine says is told at once */
 	struct fuse_session *session;
 	struct fuse_counters *counters; /* shared with the supervisor */
 };

@@ -5,8 +5,10 @@
  */
 #include "fuse.h"
 
+#include "fs/ext4/ext4_format.h"
 #include "mount_fds.h"
 
+#include <linux/magic.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
@@ -18,7 +20,8 @@
 #define BUSY_SECONDS  30
 #define BUSY_PAUSE_MS 50
 
-#define DEVICE "disk"
+#define DEVICE    "disk"
+#define LOG_LEVEL 4 /* warnings */
 
 static void tell(const struct fuse_front *front, ssize_t (*words)(struct shale *, char *, size_t), int err)
 {
@@ -30,10 +33,27 @@ static void tell(const struct fuse_front *front, ssize_t (*words)(struct shale *
 		tool_error(front->wish->source, err);
 }
 
-/* What the machine has to say, from warnings on, goes where the errors go. */
+/* What the machine has to say, from warnings on, goes where the errors go. Of a mount that fails the error is
+ * enough. */
 static void log_line(void *arg, int level, const char *text)
 {
-	fprintf(stderr, "%s\n", text);
+	struct fuse_front *front = arg;
+
+	if (front->serving)
+		fprintf(stderr, "%s\n", text);
+}
+
+/* What it said meanwhile. */
+static void log_tell_kept(const struct fuse_front *front)
+{
+	static char text[16384];
+	char *rest = text, *line;
+
+	if (shale_log_read(front->machine, text, sizeof(text)) <= 0)
+		return;
+	while ((line = strsep(&rest, "\n")))
+		if (line[0] == '<' && line[1] <= '0' + LOG_LEVEL)
+			fprintf(stderr, "%s\n", line);
 }
 
 static int machine_make(struct fuse_front *front)
@@ -43,7 +63,8 @@ static int machine_make(struct fuse_front *front)
 
 	options.memory_limit = front->wish->memory;
 	options.log = log_line;
-	options.log_level = 4;
+	options.log_arg = front;
+	options.log_level = LOG_LEVEL;
 	err = shale_new(&options, &front->machine);
 	if (!err)
 		err = shale_task_new(front->machine, NULL, &front->task);
@@ -71,36 +92,55 @@ static int image_open_locked(struct fuse_front *front)
 	return err;
 }
 
-/* May files be there whose names are seen and that cannot be opened? */
+/* May there be files that are seen and that cannot be opened? Those of encrypted volumes, for lack of keys.
+ */
 static bool volume_opens_fail(const struct fuse_front *front)
 {
-	return true;
+	struct ext4_super_block es = {0};
+	int fd = shale_open(front->task, "/dev/" DEVICE, O_RDONLY, 0);
+	ssize_t n = fd < 0 ? fd : shale_pread(front->task, fd, &es, sizeof(es), EXT4_SUPER_OFFSET);
+
+	if (fd >= 0)
+		(void)shale_close(front->task, fd);
+	return n != sizeof(es) || le16_to_cpu(es.s_magic) != EXT4_SUPER_MAGIC ||
+	       le32_to_cpu(es.s_feature_incompat) & EXT4_FEATURE_INCOMPAT_ENCRYPT;
 }
 
-static int volume_mount(struct fuse_front *front)
+/* Looks what handles the volume gives, which are to be the numbers of nodes. */
+static int volume_handles(struct fuse_front *front)
 {
 	struct file_handle *root = tool_alloc(sizeof(*root) + NODE_BYTES);
 	int err, mount_id;
 
-	err = shale_mount(front->task, "/dev/" DEVICE, "/mnt", front->wish->type, MS_RDONLY | MS_NOATIME,
-			  front->wish->data);
-	if (err) {
-		tell(front, shale_mount_error, err);
-		free(root);
-		return err;
-	}
-	err = shale_chroot(front->task, "/mnt");
-	if (!err)
-		err = shale_chdir(front->task, "/");
 	root->handle_bytes = NODE_BYTES;
-	if (!err)
-		err = shale_name_to_handle_at(front->task, AT_FDCWD, "/", root, &mount_id, 0);
+	err = shale_name_to_handle_at(front->task, AT_FDCWD, "/", root, &mount_id, 0);
 	if (err)
 		tool_error_text(front->wish->source, "its files have no handles of 8 bytes");
 	front->handle_type = root->handle_type;
-	front->opens_fail = volume_opens_fail(front);
 	free(root);
 	return err;
+}
+
+static int volume_mount(struct fuse_front *front)
+{
+	int err = shale_mount(front->task, "/dev/" DEVICE, "/mnt", front->wish->type, MS_RDONLY | MS_NOATIME,
+			      front->wish->data);
+
+	if (err == -ENODEV) {
+		tool_error_text(front->wish->type, "no such type of file system");
+		return err;
+	}
+	if (err) {
+		tell(front, shale_mount_error, err);
+		return err;
+	}
+	front->serving = true;
+	log_tell_kept(front);
+	front->opens_fail = volume_opens_fail(front);
+	err = shale_chroot(front->task, "/mnt");
+	if (!err)
+		err = shale_chdir(front->task, "/");
+	return err ?: volume_handles(front);
 }
 
 static void answering(void *arg)

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * What the kernel asks, but for directories' contents and extended attributes. What is not here is answered
- * ENOSYS by libfuse, after which the kernel does without: access (nobody but the kernel checks), flush,
+ * ENOSYS by libfuse, after which the kernel does without: flush,
  * fsync.
  */
 #include "fuse.h"
@@ -11,6 +11,7 @@
 #include <string.h>
 #include <sys/statvfs.h>
 #include <sys/vfs.h>
+#include <unistd.h>
 
 /* The root's number where "." or ".." lead to it: only for who comes by a handle (NFS). */
 static void reply_entry(fuse_req_t req, int dirfd, const char *name, fuse_ino_t self)
@@ -122,6 +123,25 @@ static void op_lseek(fuse_req_t req, fuse_ino_t node, off_t off, int whence, str
 	node_close(fd);
 }
 
+/* Asked for access(2) and chdir(2) where the kernel does not check: root may do anything but execute what
+ * nobody may. */
+static void op_access(fuse_req_t req, fuse_ino_t node, int mask)
+{
+	struct stat st = {0};
+	int fd, err;
+
+	if (fuse_self->front->wish->kernel_checks) {
+		fuse_reply_err(req, ENOSYS);
+		return;
+	}
+	fd = mask & X_OK ? node_open(node, O_PATH) : -1;
+	err = !(mask & X_OK) ? 0 : fd < 0 ? fd : node_attr(fd, &st);
+	if (!err && mask & X_OK && !S_ISDIR(st.st_mode) && !(st.st_mode & 0111))
+		err = -EACCES;
+	fuse_reply_err(req, -err);
+	node_close(fd);
+}
+
 static void op_statfs(fuse_req_t req, fuse_ino_t node)
 {
 	struct statfs fs;
@@ -170,7 +190,7 @@ static void op_init(void *userdata, struct fuse_conn_info *conn)
 			FUSE_CAP_NO_OPEN_SUPPORT | FUSE_CAP_PARALLEL_DIROPS | FUSE_CAP_CACHE_SYMLINKS |
 			FUSE_CAP_NO_OPENDIR_SUPPORT;
 
-	if (front->wish->acl)
+	if (front->wish->kernel_checks)
 		want |= FUSE_CAP_POSIX_ACL;
 	conn->want = want & conn->capable;
 	conn->max_write = conn->max_readahead = FUSE_REPLY_BYTES;
@@ -188,6 +208,7 @@ const struct fuse_lowlevel_ops fuse_ops = {
 	.lseek = op_lseek,
 	.readdir = fuse_op_readdir,
 	.readdirplus = fuse_op_readdirplus,
+	.access = op_access,
 	.statfs = op_statfs,
 	.getxattr = fuse_op_getxattr,
 	.listxattr = fuse_op_listxattr,

@@ -105,17 +105,14 @@ static int remount(void)
 
 static int mount_as_wished(void)
 {
+	const char *place = wish.target;
 	struct stat st;
 
 	if (wrong)
 		return TOOL_USAGE;
-	wish.target = realpath(wish.target, NULL);
-	if (!wish.target || stat(wish.target, &st)) {
-		tool_error(wish.target ? wish.target : "mount point", errno);
-		return TOOL_FAILED;
-	}
-	if (!S_ISDIR(st.st_mode)) {
-		tool_error(wish.target, ENOTDIR);
+	wish.target = realpath(place, NULL);
+	if (!wish.target || stat(wish.target, &st) || (!S_ISDIR(st.st_mode) && (errno = ENOTDIR))) {
+		tool_error(place, errno);
 		return TOOL_FAILED;
 	}
 	if (wish.remount)

@@ -19,9 +19,9 @@ struct mount_wish {
 	char *data;                 /* options of the file system; NULL: none */
 	uint64_t memory;            /* limit of the machine's caches, in bytes */
 	bool foreground, remount;
-	bool owner;      /* ids 0:0 are the caller's; else as they are stored, and the kernel checks rights */
-	bool acl;        /* the kernel checks access lists, too */
-	bool allow_root; /* root may look in, besides the caller */
+	bool owner; /* ids 0:0 are the caller's; else as they are stored, and the kernel checks rights */
+	bool kernel_checks;    /* by modes and access lists; else nobody does */
+	bool allow_root;       /* root may look in, besides the caller */
 	uid_t caller_uid, uid; /* uid, gid: shown for all files; -1: not */
 	gid_t caller_gid, gid;
 	mode_t fmask, dmask; /* instead of the modes that are stored: 0777 without these; -1: as stored */

@@ -189,6 +189,6 @@ int mount_wish_finish(struct mount_wish *wish)
 		append(&wish->kernel, "allow_other");
 	if (!wish->owner && !has_word(wish->kernel, "default_permissions"))
 		append(&wish->kernel, "default_permissions");
-	wish->acl = has_word(wish->kernel, "default_permissions");
+	wish->kernel_checks = has_word(wish->kernel, "default_permissions");
 	return 0;
 }

@@ -78,6 +78,16 @@ void mount_meeting(const struct host_mount *mount, struct sockaddr_un *address, 
 				     "shale-mount-%u:%u", mount->major, mount->minor);
 }
 
+static void forget_terminal(void)
+{
+	int null = open("/dev/null", O_RDWR | O_CLOEXEC);
+
+	for (int fd = 0; null >= 0 && fd < 3; fd++)
+		(void)dup2(null, fd);
+	if (null > 2)
+		close(null);
+}
+
 /* ---- The guard */
 
 /* Waits for the supervisor's end; if the mount that it told of is still there by then, it goes. */
@@ -115,6 +125,7 @@ static int start_guard(struct supervisor *s)
 	if (child < 0)
 		return -errno;
 	if (!child) {
+		forget_terminal();
 		keep_only(&ends[0]);
 		guard_run(s->wish, ends[0]);
 	}
@@ -134,6 +145,7 @@ _Noreturn static void daemon_run(const struct supervisor *s, pid_t supervisor, i
 	signal(SIGINT, SIG_IGN); /* the terminal's is the supervisor's affair */
 	signal(SIGHUP, SIG_IGN);
 	prctl(PR_SET_PDEATHSIG, SIGKILL);
+	forget_terminal();
 	if (getppid() != supervisor || dup2(log, 2) < 0)
 		_exit(TOOL_FAILED);
 	keep_only(&control);
@@ -189,7 +201,6 @@ static bool take_log(struct supervisor *s)
 static void tell_ready(struct supervisor *s, int status)
 {
 	const char word = (char)status;
-	int null;
 
 	if (s->ready < 0)
 		return;
@@ -198,10 +209,7 @@ static void tell_ready(struct supervisor *s, int status)
 	s->ready = -1;
 	openlog("shale", LOG_PID, LOG_DAEMON);
 	s->syslog = true;
-	null = open("/dev/null", O_RDWR | O_CLOEXEC);
-	for (int fd = 0; fd < 3; fd++)
-		(void)dup2(null, fd);
-	close(null);
+	forget_terminal();
 }
 
 static void start_listening(struct supervisor *s)
