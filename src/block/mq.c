@@ -259,10 +259,11 @@ void blk_mq_end_request(struct request *rq, int status)
 	TRACE(block_rq_complete, rq, rq->sector, rq->data_len, status);
 	if (rq->rq_flags & (RQF_IO_STAT | RQF_USE_SCHED))
 		now = (u64)ktime_get(rq->q->machine);
-	more = blk_update_request(rq, status, rq->data_len);
-	BUG_ON(more);
+	/* Who waits for the last bio may then remove the partition that this is counted on. */
 	if (!(rq->rq_flags & RQF_FLUSH_SEQ))
 		blk_account_done(rq, now);
+	more = blk_update_request(rq, status, rq->data_len);
+	BUG_ON(more);
 	if (rq->rq_flags & RQF_USE_SCHED && rq->q->elevator->type->completed_request)
 		rq->q->elevator->type->completed_request(rq, now);
 	if (rq->end_io)
