@@ -49,7 +49,8 @@ struct shale_task;
  * ------------------------------------------------------------------------------------------------- */
 
 /* shale_options.flags */
-#define SHALE_NO_DEV 0x1u /* do not mount devtmpfs on /dev (the directory is there) */
+#define SHALE_NO_DEV      0x1u /* do not mount devtmpfs on /dev (the directory is there) */
+#define SHALE_START_LATER 0x2u /* no thread runs and no disk is read before shale_start() */
 
 /* Levels of the log callback: those of syslog(2), 0 (emergency) to 7 (debug). */
 typedef void (*shale_log_fn)(void *arg, int level, const char *text);
@@ -63,7 +64,7 @@ struct shale_options {
 	size_t size;
 	unsigned threads; /* most worker threads for background work (they start on demand); 0: none at all,
 			     deterministic by seed */
-	unsigned flags;   /* SHALE_NO_DEV */
+	unsigned flags;   /* SHALE_NO_DEV, SHALE_START_LATER */
 	uint64_t seed;    /* of the machine's random numbers and, with threads == 0, of the order of work */
 	uint64_t memory_limit; /* bytes for all caches together; 0: a quarter of the host's memory */
 	int64_t epoch_ns;      /* threads == 0: what the machine's clock shows at first, ns since 1970; 0:
@@ -85,6 +86,17 @@ struct shale_options {
  * -ENOMEM; -EAGAIN: no thread could be made.
  */
 int shale_new(const struct shale_options *options, struct shale **machine);
+/*
+ * Starts a machine that was made with SHALE_START_LATER. That flag is for programs that lock themselves in
+ * before they look at a disk: the machine is made and shale_disk_add() opens, locks and measures what the
+ * host has and makes the rings for it, but no thread is started and not one byte of a disk is read; opening
+ * or mounting a disk is -EAGAIN. shale_start() then looks for the partitions. What a machine with disks asks
+ * of the host afterwards is memory, threads, clocks and I/O on what is open; it opens nothing (shale_disk_add
+ * does). Errors: -EINVAL: it is started; those of shale_disk_add() for a partition (part=N) that is not
+ * there, with words in shale_disk_error(): then the machine is started, but without that disk. No other call
+ * may be under way.
+ */
+int shale_start(struct shale *machine);
 /*
  * Syncs, unmounts and removes everything, joins the threads, frees all memory. All tasks of the machine are
  * gone with it, other threads must have left it. Returns the first write error that no caller was told, else

@@ -161,7 +161,8 @@ static int options_read(const struct shale_options *from, struct shale_options *
 		if (((const char *)from)[i])
 			return -EINVAL;
 	memcpy(to, from, from->size < sizeof(*to) ? from->size : sizeof(*to));
-	if (to->flags & ~SHALE_NO_DEV || to->log_level < 0 || to->log_level > LOGLEVEL_DEBUG)
+	if (to->flags & ~(SHALE_NO_DEV | SHALE_START_LATER) || to->log_level < 0 ||
+	    to->log_level > LOGLEVEL_DEBUG)
 		return -EINVAL;
 	return 0;
 }
@@ -208,6 +209,7 @@ int shale_new(const struct shale_options *options, struct shale **machine)
 				   .seed = opts.seed,
 				   .memory_limit = opts.memory_limit,
 				   .epoch_ns = opts.epoch_ns ? opts.epoch_ns : EPOCH_DEFAULT_NS,
+				   .held = opts.flags & SHALE_START_LATER,
 			   });
 	if (err)
 		goto out_unmap;
@@ -227,6 +229,19 @@ int shale_new(const struct shale_options *options, struct shale **machine)
 out_unmap:
 	munmap(api, sizeof(*api));
 	return err;
+}
+
+static long start(struct shale *machine)
+{
+	if (!machine->held)
+		return -EINVAL;
+	machine_release(machine);
+	return disks_start(machine);
+}
+
+int shale_start(struct shale *machine)
+{
+	return (int)api_machine_call(machine, start(machine));
 }
 
 int shale_free(struct shale *machine)

@@ -33,11 +33,14 @@ static void *thread_main(void *arg)
 int machine_thread_start(struct shale *machine, const char *name, void (*fn)(void *arg), void *arg,
 			 struct machine_thread **out)
 {
-	struct machine_thread *thread = kzalloc(machine, sizeof(*thread));
+	struct machine_thread *thread;
 	sigset_t all, old;
 	int error;
 
 	BUG_ON(machine->single);
+	if (READ_ONCE(machine->held))
+		return -EAGAIN;
+	thread = kzalloc(machine, sizeof(*thread));
 	if (!thread)
 		return -ENOMEM;
 	thread->machine = machine;
@@ -55,6 +58,14 @@ int machine_thread_start(struct shale *machine, const char *name, void (*fn)(voi
 	}
 	*out = thread;
 	return 0;
+}
+
+void machine_release(struct shale *machine)
+{
+	WRITE_ONCE(machine->held, false);
+	workers_kick(machine);
+	if (timers_next(machine) != KTIME_MAX)
+		timers_kick(machine);
 }
 
 void machine_thread_join(struct machine_thread *thread)
@@ -103,6 +114,7 @@ int machine_init(struct shale *machine, const struct machine_options *options)
 
 	machine->options = *options;
 	machine->single = options->threads == 0;
+	machine->held = options->held;
 	machine->pid = getpid();
 	machine->plain = !machine->single;
 	if (!machine->options.memory_limit)

@@ -29,6 +29,7 @@ struct machine_options {
 	u64 seed;         /* 0 with threads: one of the host's */
 	u64 memory_limit; /* bytes; 0: a quarter of the host's memory */
 	s64 epoch_ns;     /* threads=0: the time of day at the start, ns since 1970 */
+	bool held;        /* start no thread before machine_release */
 };
 
 struct machine_log;
@@ -38,6 +39,7 @@ struct shale {
 	struct machine_options options; /* as machine_init completed them; constant afterwards */
 	bool single;                    /* threads == 0 */
 	bool plain;                     /* neither that nor in a forked child: see current_enter_plain */
+	bool held;                      /* relaxed: no thread is started before machine_release */
 	bool trace_on;                  /* relaxed; see base/trace.h */
 	int pid;                        /* of the process that made it: a forked child may not use it */
 	struct machine_log *log;        /* base/log.h */
@@ -103,8 +105,15 @@ static inline bool machine_single(const struct shale *machine)
 	return machine->single;
 }
 
-/* Starts a thread of the machine with all signals blocked, named `name` (15 characters). Negative errno. Not
- * with threads=0. */
+/*
+ * A machine that is held starts no thread: who waits for work (flush_work) does it. That is for the short
+ * time in which a program makes its machine and confines itself. From now on threads start when they are
+ * needed.
+ */
+void machine_release(struct shale *machine);
+
+/* Starts a thread of the machine with all signals blocked, named `name` (15 characters). Negative errno;
+ * -EAGAIN while it is held. Not with threads=0. */
 struct machine_thread;
 int __must_check machine_thread_start(struct shale *machine, const char *name, void (*fn)(void *arg),
 				      void *arg, struct machine_thread **out);

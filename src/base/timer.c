@@ -106,8 +106,8 @@ static bool arm_locked(struct machine_timers *timers, struct timer *timer, s64 e
 	return timers->root == timer;
 }
 
-/* The thread has to look anew. Without memory for one, the next timer that is armed tries again. */
-static void timers_kick(struct shale *machine)
+/* Without memory for a thread, the next timer that is armed tries again. */
+void timers_kick(struct shale *machine)
 {
 	struct machine_timers *timers = &machine->timers;
 	struct machine_thread *thread;

@@ -52,6 +52,8 @@ int machine_timers_init(struct shale *machine);
 void machine_timers_exit(struct shale *machine);
 /* The next time that a timer is due, KTIME_MAX when none is armed. */
 s64 timers_next(struct shale *machine);
+/* The thread, made if there is none, has to look at what is armed. Not with threads=0: nothing. */
+void timers_kick(struct shale *machine);
 /* Runs what is due at `now`; true when anything ran. */
 bool timers_run(struct shale *machine, s64 now);
 

@@ -162,6 +162,18 @@ void worker_spawn(struct shale *machine)
 	}
 }
 
+void workers_kick(struct shale *machine)
+{
+	struct machine_workers *workers = &machine->workers;
+	bool spawn;
+
+	spin_lock(&workers->lock);
+	spawn = worker_kick(machine);
+	spin_unlock(&workers->lock);
+	if (spawn)
+		worker_spawn(machine);
+}
+
 void worker_sleeping(struct shale *machine)
 {
 	struct machine_workers *workers = &machine->workers;

@@ -109,6 +109,8 @@ void machine_workers_exit(struct shale *machine);
 /* The running worker goes to sleep inside an item, and wakes. Called by schedule(). */
 void worker_sleeping(struct shale *machine);
 void worker_waking(struct shale *machine);
+/* There may be work that found no worker: the machine was held. */
+void workers_kick(struct shale *machine);
 
 /* One run of an item; kept by who runs it. */
 struct work_running {

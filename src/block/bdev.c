@@ -273,6 +273,8 @@ int blkdev_get_by_dev(struct shale *machine, dev_t dev, unsigned mode, void *hol
 	int ret;
 	scoped_mutex_lock(&blk->lock);
 
+	if (blk->unread)
+		return -EAGAIN;
 	bdev = bdev_find_locked(blk, dev, NULL);
 	if (!bdev)
 		return -ENXIO;

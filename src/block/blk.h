@@ -144,8 +144,15 @@ void blk_set_upper_ops(struct shale *machine, const struct blk_upper_ops *ops);
 #define DISK_READ_ONLY   1u
 #define DISK_NO_PARTSCAN 2u
 #define DISK_UNLOCKED    4u
+#define DISK_UNREAD      8u /* for drivers: the content must not be looked at while the disk is opened */
 int disk_add(struct shale *machine, const char *name, const char *uri, unsigned flags) __must_check;
 int disk_remove(struct shale *machine, const char *name) __must_check;
+/*
+ * In a machine that is held (machine_release) disks are attached without a look at what is on them, and
+ * cannot be opened: -EAGAIN. disks_start looks for their partitions, and from then on they can. An error is
+ * that of a disk whose part=N is not there, in words; the disk is gone then.
+ */
+int disks_start(struct shale *machine) __must_check;
 /* Closes every disk that is left, at the end of a machine: while the drivers are still there. */
 void disks_close_all(struct shale *machine);
 /*

@@ -122,7 +122,7 @@ struct request_queue {
 	struct queue_usage usage[SHARDS];
 };
 
-enum gendisk_state { GD_ADDED, GD_DEAD, GD_READ_ONLY };
+enum gendisk_state { GD_ADDED, GD_DEAD, GD_READ_ONLY, GD_UNREAD };
 #define DISK_MAX_PARTS 256u
 #define DISK_NAME_LEN  32u
 #define DISK_MINORS    16u
@@ -147,6 +147,7 @@ struct gendisk {
 	sector_t capacity;     /* of the device, in sectors */
 	sector_t window_start; /* part=N: the partition that part 0 shows instead of all */
 	sector_t window_count; /* 0: all */
+	unsigned window_part;  /* GD_UNREAD: the number of that partition, which is not looked for yet */
 	struct list_head node; /* in blk_machine.disks */
 	/* Of the registry: */
 	const struct blk_driver *driver;
@@ -173,7 +174,8 @@ struct blk_machine {
 	struct list_head drivers __guarded_by(lock);
 	struct list_head elevators __guarded_by(lock);
 	const struct blk_upper_ops *upper_ops __guarded_by(lock);
-	int major; /* of the first partitions; the rest have BLOCK_EXT_MAJOR */
+	int major;   /* of the first partitions; the rest have BLOCK_EXT_MAJOR */
+	bool unread; /* atomic: until disks_start no disk is read or opened */
 	struct pool *bio_pools[BIO_CLASSES];
 	struct bio_set *bio_set;
 	struct workqueue_struct *wq; /* runs hardware queues, requeues, timeouts */

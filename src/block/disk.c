@@ -161,8 +161,12 @@ int device_add_disk(struct gendisk *disk, const char *name, unsigned flags)
 	mutex_lock(&blk->lock);
 	ret = disk_register_locked(disk, blk);
 	/* A table that cannot be read or is damaged leaves the disk without partitions, as in Linux. */
-	if (!ret && !(flags & GENHD_FL_NO_PART))
-		(void)disk_scan_partitions_locked(disk);
+	if (!ret && !(flags & GENHD_FL_NO_PART)) {
+		if (blk->unread)
+			set_bit(GD_UNREAD, &disk->state);
+		else
+			(void)disk_scan_partitions_locked(disk);
+	}
 	mutex_unlock(&blk->lock);
 	return ret;
 }

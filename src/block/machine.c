@@ -36,6 +36,7 @@ int blk_init(struct shale *machine)
 	if (!blk)
 		return -ENOMEM;
 	machine->blk = blk;
+	blk->unread = machine->held;
 	mutex_init(&blk->lock);
 	spin_lock_init(&blk->error_lock);
 	INIT_LIST_HEAD(&blk->disks);

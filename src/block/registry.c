@@ -239,18 +239,29 @@ static int chain_open(struct disk_opening *o, const char *name, struct gendisk *
 	return 0;
 }
 
+/* Shows only that partition of the disk. */
+static int chain_set_part(struct gendisk *disk, unsigned part)
+{
+	sector_t start, count;
+	int ret = disk_find_partition(disk, part, &start, &count);
+
+	if (!ret)
+		disk_set_window(disk, start, count);
+	return ret;
+}
+
 static int chain_add(struct disk_opening *o, const char *name, struct gendisk *disk)
 {
-	unsigned add_flags = o->flags & DISK_NO_PARTSCAN ? GENHD_FL_NO_PART : 0;
+	unsigned add_flags = o->flags & DISK_NO_PARTSCAN || o->part ? GENHD_FL_NO_PART : 0;
 
-	if (o->part) {
-		sector_t start, count;
-		int ret = disk_find_partition(disk, o->part, &start, &count);
+	if (o->part && o->flags & DISK_UNREAD) {
+		disk->window_part = o->part;
+		set_bit(GD_UNREAD, &disk->state);
+	} else if (o->part) {
+		int ret = chain_set_part(disk, o->part);
 
 		if (ret)
 			return ret;
-		disk_set_window(disk, start, count);
-		add_flags |= GENHD_FL_NO_PART;
 	}
 	return device_add_disk(disk, name, add_flags);
 }
@@ -270,6 +281,12 @@ static int disk_add_opened(struct disk_opening *o, const char *name)
 	return ret;
 }
 
+static void last_error_clear(struct blk_machine *blk)
+{
+	scoped_spin_lock(&blk->error_lock);
+	blk->last_error[0] = '\0';
+}
+
 int disk_add(struct shale *machine, const char *name, const char *uri, unsigned flags)
 {
 	struct blk_machine *blk = blk_machine(machine);
@@ -278,11 +295,9 @@ int disk_add(struct shale *machine, const char *name, const char *uri, unsigned 
 
 	if (!o)
 		return -ENOMEM;
-	spin_lock(&blk->error_lock);
-	blk->last_error[0] = '\0';
-	spin_unlock(&blk->error_lock);
+	last_error_clear(blk);
 	o->machine = machine;
-	o->flags = flags;
+	o->flags = flags | (READ_ONCE(blk->unread) ? DISK_UNREAD : 0);
 	ret = disk_uri_parse(machine, uri, &o->uri);
 	if (!ret) {
 		ret = disk_add_opened(o, name);
@@ -316,6 +331,42 @@ int disk_remove(struct shale *machine, const char *name)
 	}
 	chain_close(disk);
 	return 0;
+}
+
+/* One that was attached unread; its table is read, unless that is for part=N. */
+static struct gendisk *disks_start_next(struct blk_machine *blk)
+{
+	struct gendisk *disk;
+	scoped_mutex_lock(&blk->lock);
+
+	list_for_each_entry (disk, &blk->disks, node) {
+		if (!test_and_clear_bit(GD_UNREAD, &disk->state))
+			continue;
+		if (!disk->window_part)
+			(void)disk_scan_partitions_locked(disk);
+		return disk;
+	}
+	return NULL;
+}
+
+int disks_start(struct shale *machine)
+{
+	struct blk_machine *blk = blk_machine(machine);
+	struct gendisk *disk;
+	int ret = 0;
+
+	last_error_clear(blk);
+	while ((disk = disks_start_next(blk))) {
+		int err = disk->window_part ? chain_set_part(disk, disk->window_part) : 0;
+
+		if (err)
+			chain_close(disk);
+		ret = ret ? ret : err;
+	}
+	mutex_lock(&blk->lock);
+	WRITE_ONCE(blk->unread, false);
+	mutex_unlock(&blk->lock);
+	return ret;
 }
 
 /* The end of a machine: all disks that are left, open or not. */

@@ -291,7 +291,8 @@ static int file_open(struct shale *machine, const struct blk_driver *drv, const 
 {
 	struct file_options opt = {.how = {.path = rest,
 					   .read_only = flags & DISK_READ_ONLY,
-					   .unlocked = flags & DISK_UNLOCKED}};
+					   .unlocked = flags & DISK_UNLOCKED,
+					   .unread = flags & DISK_UNREAD}};
 	struct file_disk *file;
 	u64 bytes = 0;
 	int err = file_parse_options(machine, options, &opt);

@@ -60,8 +60,8 @@ static bool direct_read_works(int fd, u64 file_bytes, u32 align)
 	return works;
 }
 
-/* Fills mem_align and offset_align; false: no direct I/O. */
-static bool find_alignment(struct host_file *file)
+/* Fills mem_align and offset_align; false: no direct I/O. unread: do not try it out. */
+static bool find_alignment(struct host_file *file, bool unread)
 {
 	struct statx stx = {};
 	u32 mem = 0, offset = 0;
@@ -70,6 +70,9 @@ static bool find_alignment(struct host_file *file)
 	    stx.stx_mask & STATX_DIOALIGN) {
 		memcpy(&mem, (char *)&stx + STX_DIO_MEM_ALIGN, sizeof(mem));
 		memcpy(&offset, (char *)&stx + STX_DIO_OFFSET_ALIGN, sizeof(offset));
+	} else if (unread) {
+		/* Taken on trust: what is refused for its alignment goes by the buffered descriptor. */
+		mem = offset = MAX_ALIGN;
 	} else if (direct_read_works(file->direct_fd, file->bytes, 512)) {
 		mem = offset = 512;
 	} else if (direct_read_works(file->direct_fd, file->bytes, MAX_ALIGN)) {
@@ -91,7 +94,7 @@ int host_direct_open(struct shale *machine, const struct host_file_request *how,
 	/* The same file again, whatever its path names by now. */
 	snprintf(path, sizeof(path), "/proc/self/fd/%d", file->fd);
 	file->direct_fd = open(path, (how->read_only ? O_RDONLY : O_RDWR) | O_CLOEXEC | O_DIRECT);
-	if (file->direct_fd >= 0 && find_alignment(file))
+	if (file->direct_fd >= 0 && find_alignment(file, how->unread))
 		return 0;
 	if (file->direct_fd >= 0)
 		close(file->direct_fd);

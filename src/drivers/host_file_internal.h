@@ -20,6 +20,7 @@ struct host_file_request {
 	const char *path;
 	bool read_only;
 	bool unlocked; /* take no lock, and read also what a loop device has */
+	bool unread;   /* do not read from it yet */
 	enum host_direct direct;
 };
 

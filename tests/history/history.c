@@ -216,7 +216,7 @@ int main(int argc, char **argv)
 {
 	parse(argc, argv);
 	kernel_start("tmpfs", "mode=1777,size=256m");
-	shale_start("ramfs", "mode=1777", threads, seed);
+	shale_begin("ramfs", "mode=1777", threads, seed);
 	run_history(argv[0]);
 	shale_stop();
 	kernel_stop();

@@ -118,7 +118,7 @@ void kernel_tree(void (*fn)(void *arg), void *arg); /* runs fn as root's task */
 void kernel_stop(void);
 
 /* shale.c */
-void shale_start(const char *type, const char *options, unsigned threads, uint64_t seed);
+void shale_begin(const char *type, const char *options, unsigned threads, uint64_t seed);
 void shale_run(unsigned task, const struct op *ops, unsigned count, struct outcome *outs);
 void shale_tree(void (*fn)(void *arg), void *arg);
 void shale_stop(void);

@@ -193,7 +193,7 @@ static void copy_sysctls(void)
 	}
 }
 
-void shale_start(const char *type, const char *options, unsigned threads, uint64_t seed)
+void shale_begin(const char *type, const char *options, unsigned threads, uint64_t seed)
 {
 	struct shale_options opts = SHALE_OPTIONS_INIT;
 	struct shale_task *root;

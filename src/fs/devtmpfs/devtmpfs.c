@@ -144,6 +144,7 @@ static int devtmpfs_submit(struct devtmpfs *d, struct devtmpfs_request *req)
 	list_add_tail(&req->list, &d->requests);
 	spin_unlock(&d->lock);
 	queue_work(d->queue, &d->work);
+	flush_work(&d->work); // does it here, where no thread is to be had
 	wait_for_completion(&req->done);
 	return req->err;
 }
