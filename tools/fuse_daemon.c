@@ -25,12 +25,7 @@
 
 static void tell(const struct fuse_front *front, ssize_t (*words)(struct shale *, char *, size_t), int err)
 {
-	char text[512];
-
-	if (words(front->machine, text, sizeof(text)) > 0)
-		tool_error_text(front->wish->source, text);
-	else
-		tool_error(front->wish->source, err);
+	machine_error(front->machine, front->wish->source, "/dev/" DEVICE, words, err);
 }
 
 /* What the machine has to say, from warnings on, goes where the errors go. Of a mount that fails the error is
@@ -43,13 +38,13 @@ static void log_line(void *arg, int level, const char *text)
 		fprintf(stderr, "%s\n", text);
 }
 
-/* What it said meanwhile. */
-static void log_tell_kept(const struct fuse_front *front)
+/* What it said behind the first `skip` bytes of its log. */
+static void log_tell_kept(const struct fuse_front *front, ssize_t skip)
 {
 	static char text[16384];
-	char *rest = text, *line;
+	char *rest = text + skip, *line;
 
-	if (shale_log_read(front->machine, text, sizeof(text)) <= 0)
+	if (shale_log_read(front->machine, text, sizeof(text)) <= skip || skip >= (ssize_t)sizeof(text))
 		return;
 	while ((line = strsep(&rest, "\n")))
 		if (line[0] == '<' && line[1] <= '0' + LOG_LEVEL)
@@ -73,6 +68,24 @@ static int machine_make(struct fuse_front *front)
 	return err;
 }
 
+/* It stays in use: by whom, if that can be told. */
+static void tell_busy(const struct fuse_front *front)
+{
+	const char *source = front->wish->source;
+	pid_t who = image_is_locked(source) ? image_locker(source) : 0;
+	char *words;
+
+	if (!who) {
+		tell(front, shale_disk_error, -EBUSY);
+		return;
+	}
+	words = tool_printf("is busy: process %d has it locked, still after %d seconds", (int)who,
+			    BUSY_SECONDS);
+	tool_error_text(source, words);
+	free(words);
+}
+
+/* Opens and locks the image; waits for who has locked it, since he may be just about to end. */
 static int image_open_locked(struct fuse_front *front)
 {
 	const struct timespec pause = {.tv_nsec = BUSY_PAUSE_MS * 1000000L};
@@ -85,9 +98,12 @@ static int image_open_locked(struct fuse_front *front)
 	do {
 		err = shale_disk_add(front->machine, DEVICE, uri, flags);
 		clock_gettime(CLOCK_MONOTONIC, &now);
-	} while (err == -EBUSY && now.tv_sec - start.tv_sec < BUSY_SECONDS && !nanosleep(&pause, NULL));
+	} while (err == -EBUSY && now.tv_sec - start.tv_sec < BUSY_SECONDS &&
+		 image_is_locked(front->wish->source) && !nanosleep(&pause, NULL));
 	free(uri);
-	if (err)
+	if (err == -EBUSY)
+		tell_busy(front);
+	else if (err)
 		tell(front, shale_disk_error, err);
 	return err;
 }
@@ -123,6 +139,7 @@ static int volume_handles(struct fuse_front *front)
 
 static int volume_mount(struct fuse_front *front)
 {
+	ssize_t said = shale_log_read(front->machine, NULL, 0);
 	int err = shale_mount(front->task, "/dev/" DEVICE, "/mnt", front->wish->type, MS_RDONLY | MS_NOATIME,
 			      front->wish->data);
 
@@ -135,7 +152,7 @@ static int volume_mount(struct fuse_front *front)
 		return err;
 	}
 	front->serving = true;
-	log_tell_kept(front);
+	log_tell_kept(front, said);
 	front->opens_fail = volume_opens_fail(front);
 	err = shale_chroot(front->task, "/mnt");
 	if (!err)

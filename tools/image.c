@@ -53,22 +53,31 @@ static const char *skip_name(const char *text, const char *name)
 	return !strncmp(text, name, len) && !strncmp(text + len, ": ", 2) ? text + len + 2 : text;
 }
 
-void image_error(const char *disk, ssize_t (*words)(struct shale *, char *, size_t), int err)
+void machine_error(struct shale *of, const char *disk, const char *device,
+		   ssize_t (*words)(struct shale *, char *, size_t), int err)
 {
 	char buf[512] = "";
 	const char *text = buf;
 
-	if (words(tool_machine(), buf, sizeof(buf)) <= 0) {
+	if (words(of, buf, sizeof(buf)) <= 0) {
 		tool_error(disk, err);
 		return;
 	}
-	/* The words may begin with the name, which is told anyway, or with names that only this file knows.
-	 */
+	/* The words may begin with the name, which is told anyway, or with names that only we know. */
 	text = skip_name(skip_name(text, disk), "ext4");
-	for (size_t i = 0; i < image_count; i++)
-		if (!strcmp(images[i]->disk, disk))
-			text = skip_name(skip_name(text, images[i]->device), images[i]->device + 5);
+	if (device)
+		text = skip_name(skip_name(text, device), device + 5);
 	tool_error_text(disk, text);
+}
+
+void image_error(const char *disk, ssize_t (*words)(struct shale *, char *, size_t), int err)
+{
+	const char *device = NULL;
+
+	for (size_t i = 0; i < image_count && !device; i++)
+		if (!strcmp(images[i]->disk, disk))
+			device = images[i]->device;
+	machine_error(tool_machine(), disk, device, words, err);
 }
 
 /*

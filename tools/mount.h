@@ -59,6 +59,10 @@ unsigned long host_mount_flags(const char *kernel);
 /* 0, or negative errno (root), or -EBUSY for whatever fusermount3 has told. */
 int host_umount(const char *target, bool lazy, bool quiet);
 
+/* mount_busy.c. Has somebody locked the image so that it cannot be read? */
+bool image_is_locked(const char *disk);
+pid_t image_locker(const char *disk); /* who has it locked; 0: not known */
+
 /* mount_supervisor.c. ready: written the exit status when the mount answers or has failed; -1: nobody waits.
  */
 int mount_supervise(const struct mount_wish *wish, int ready);

@@ -80,6 +80,8 @@ struct image *image_attach(const char *disk);
 /* The URI for a disk as the user wrote it. To be freed. */
 char *image_uri(const char *disk);
 /* Tells the library's words for what failed (shale_disk_error, shale_mount_error), or those of the errno. */
+void machine_error(struct shale *of, const char *disk, const char *device,
+		   ssize_t (*words)(struct shale *, char *, size_t), int err);
 void image_error(const char *disk, ssize_t (*words)(struct shale *, char *, size_t), int err);
 /* Attaches and mounts. */
 struct image *image_open(const char *disk);
