@@ -1,13 +1,14 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * How the page cache of a block device is filled: the file is the device, so a page's place is its position.
- * Folios without buffer heads are read whole, runs of them in one bio; where heads exist already (metadata
- * was read there), the blocks that are missing are read one by one. What lies past the end of the device in
- * the last folio is zeroes.
+ * How the page cache of a block device is filled and written: the file is the device, so a page's place is
+ * its position. Folios without buffer heads are read whole, runs of them in one bio; where heads exist
+ * already (metadata was read there), the blocks that are missing are read one by one, and those that are
+ * dirty written. What lies past the end of the device in the last folio is zeroes.
  */
 #include "cache/buffer_internal.h"
 #include "cache/cache_internal.h"
 #include "cache/folio_bio.h"
+#include "cache/writeback.h"
 
 #include <string.h>
 
@@ -107,7 +108,58 @@ static bool blkdev_is_partially_uptodate(struct folio *folio, size_t from, size_
 	return true;
 }
 
+static void blkdev_write_end_io(struct bio *bio)
+{
+	struct folio *folio = bio->bi_private;
+
+	if (bio->bi_status)
+		mapping_set_error(folio_mapping(folio), bio->bi_status);
+	folio_end_writeback(folio);
+	bio_put(bio);
+}
+
+// A folio without heads, whole.
+static void blkdev_write_folio(struct block_device *bdev, struct folio *folio, blk_opf_t opf)
+{
+	u64 pos = folio_pos(folio), end = bdev_nr_bytes(bdev);
+	struct bio *bio;
+
+	folio_start_writeback(folio);
+	folio_unlock(folio);
+	if (pos >= end) {
+		folio_end_writeback(folio);
+		return;
+	}
+	bio = bio_alloc_bioset(bdev, 1, opf, blk_bio_set(bdev_machine(bdev)));
+	bio->bi_iter.bi_sector = pos >> SECTOR_SHIFT;
+	BUG_ON(!bio_add_mem(bio, folio_address(folio), (unsigned)min(end - pos, folio_size(folio))));
+	bio->bi_end_io = blkdev_write_end_io;
+	bio->bi_private = folio;
+	submit_bio(bio);
+}
+
+static int blkdev_writepages(struct address_space *mapping, struct writeback_control *wbc)
+{
+	bool wait = wbc->sync_mode == WB_SYNC_ALL;
+	struct folio *folio = NULL;
+	struct blk_plug plug;
+	int err = 0;
+
+	blk_start_plug(&plug);
+	while ((folio = writeback_iter(mapping, wbc, folio, &err))) {
+		if (folio_test_private(folio))
+			folio_write_buffers(folio, wait);
+		else
+			blkdev_write_folio(mapping->host, folio,
+					   REQ_OP_WRITE | (wait ? REQ_SYNC : REQ_BACKGROUND));
+	}
+	blk_finish_plug(&plug);
+	return err;
+}
+
 const struct address_space_operations blkdev_buffer_aops = {
+	.writepages = blkdev_writepages,
+	.dirty_folio = buffer_dirty_folio,
 	.read_folio = blkdev_read_folio,
 	.readahead = blkdev_readahead,
 	.is_partially_uptodate = blkdev_is_partially_uptodate,

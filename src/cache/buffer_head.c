@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * Buffer heads: see buffer_head.h. This file makes and finds them, and reads and verifies single blocks;
- * blkdev_aops.c reads whole folios.
+ * buffer_write.c writes them, blkdev_aops.c reads whole folios.
  *
  * The heads of a folio are one array, made under the folio lock and published in folio->private; who holds a
  * reference to the folio may use them, and they are freed with the folio's last reference. BH_Lock guards
@@ -18,20 +18,25 @@ static unsigned long *bh_word(struct buffer_head *bh)
 	return (unsigned long *)&bh->b_state;
 }
 
-static void lock_buffer(struct buffer_head *bh)
+void lock_buffer(struct buffer_head *bh)
 {
 	wait_on_bit_lock_io(bh_word(bh), BH_Lock);
 }
 
-static bool trylock_buffer(struct buffer_head *bh)
+bool trylock_buffer(struct buffer_head *bh)
 {
 	return !test_and_set_bit_lock(BH_Lock, bh_word(bh));
 }
 
-static void unlock_buffer(struct buffer_head *bh)
+void unlock_buffer(struct buffer_head *bh)
 {
 	clear_bit_unlock(BH_Lock, bh_word(bh));
 	wake_up_bit(bh_word(bh), BH_Lock);
+}
+
+void wait_on_buffer(struct buffer_head *bh)
+{
+	wait_on_bit_io(bh_word(bh), BH_Lock);
 }
 
 int buffer_init(struct cache_machine *cache)
@@ -78,12 +83,14 @@ void folio_free_buffers(struct folio *folio)
 	kfree(heads);
 }
 
-// Under the folio lock. Blocks of a folio that was read whole are up to date from the start.
+// Under the folio lock. Blocks of a folio that was read whole are up to date from the start, and dirty with
+// it.
 static int folio_create_buffers(struct folio *folio, struct block_device *bdev, unsigned blkbits)
 {
 	struct cache_machine *cache = folio_cache(folio);
 	unsigned order = buffers_order(folio, 1u << blkbits);
-	unsigned long state = 1ul << BH_Mapped | (folio_test_uptodate(folio) ? 1ul << BH_Uptodate : 0);
+	unsigned long state = 1ul << BH_Mapped | (folio_test_uptodate(folio) ? 1ul << BH_Uptodate : 0) |
+			      (folio_test_dirty(folio) ? 1ul << BH_Dirty : 0);
 	struct buffer_head *heads;
 
 	if (order < NR_BUFFER_POOLS)
@@ -231,7 +238,7 @@ static void buffer_io_error(struct buffer_head *bh, int err)
 			      bdev_name(bh->b_bdev), (unsigned long long)bh->b_blocknr, err);
 }
 
-static void buffer_bio_fill(struct bio *bio, struct buffer_head *bh)
+void buffer_bio_fill(struct bio *bio, struct buffer_head *bh)
 {
 	bio->bi_iter.bi_sector = bh->b_blocknr * (bh->b_size >> SECTOR_SHIFT);
 	(void)bio_add_mem(bio, bh->b_data, bh->b_size);

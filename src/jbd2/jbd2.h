@@ -2,6 +2,7 @@
 /*
  * The journal: a circular log of copies of blocks, by which a volume that was cut off in the middle of a
  * write comes to a state in which it was whole. It knows nothing of the file system whose blocks it holds.
+ * This is opening and recovery; writing is journal.h.
  *
  * A struct jbd2_journal is what the journal's super block says, verified, and where the journal's blocks lie.
  * One thread opens, recovers and closes it. Blocks of the journal are counted from its super block (`jblk`),
@@ -27,6 +28,7 @@ struct jbd2_place {
 	u32 block_size;
 	u32 nr_blocks;     /* of the file that holds the journal */
 	u64 volume_blocks; /* what a block of the volume is below; the journal's own are, too */
+	bool write;        /* it is going to be loaded (journal.h) */
 	/*
 	 * Where jblk lies; *len: how many more follow it without a gap, this one counted, from 1 to max. An
 	 * error ends the opening. Only called from jbd2_journal_open().

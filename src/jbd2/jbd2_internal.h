@@ -41,13 +41,14 @@ struct jbd2_journal {
 	bool has_csum; /* v2 or v3: each block has a checksum */
 	u32 csum_seed;
 	u32 tag_bytes;
+	u8 uuid[JBD2_UUID_BYTES];
 
-	/* runs.c: by jblk; and their indices by pblk. */
+	/* runs.c: by jblk; and their indices by pblk. last_run is a guess, the rest does not change. */
 	struct jbd2_run *runs;
 	u32 *by_pblk;
 	u32 nr_runs, max_runs, last_run;
 
-	/* Where the log is empty there is neither window nor runs. */
+	/* Where the log is empty there is no window, and without jbd2_place.write there are no runs. */
 	/* read.c: the blocks [window_first, window_first + window_len) of the journal. */
 	u8 *window;
 	u32 window_first, window_len;
@@ -65,6 +66,9 @@ static inline bool jbd2_has_incompat(const struct jbd2_journal *journal, u32 bit
 /* Says what is wrong, to the log and to the caller's `why`; returns err. journal.c */
 int jbd2_error(struct jbd2_journal *journal, int err, const char *fmt, ...) __printf(3, 4);
 
+/* Takes the features of the log as they are in compat and incompat. */
+void jbd2_set_format(struct jbd2_journal *journal);
+
 /* runs.c */
 int jbd2_runs_learn(struct jbd2_journal *journal, const struct jbd2_place *place) __must_check;
 void jbd2_runs_free(struct jbd2_journal *journal);
@@ -79,7 +83,7 @@ int jbd2_read_device(struct jbd2_journal *journal, u64 pblk, u32 count, void *da
 /* The block, which lies in a run; *data stays until the next read. Neighbours are read with it. */
 int jbd2_read(struct jbd2_journal *journal, u32 jblk, const u8 **data) __must_check;
 
-/* log_block.c: what the blocks of the log say. */
+/* log_block.c: what the blocks of the log say, and how they are made to say it. */
 struct jbd2_tag_info {
 	u64 block;
 	u32 flags;
@@ -105,5 +109,20 @@ bool jbd2_commit_v1_ok(const u8 *block, u32 crc);
  */
 bool jbd2_revoke_ok(const struct jbd2_journal *journal, const u8 *block);
 bool jbd2_revoke_get(const struct jbd2_journal *journal, const u8 *block, u32 n, u64 *out);
+void jbd2_header_set(u8 *block, u32 type, u32 tid);
+/* How many tags, or revokes, a block has room for. */
+u32 jbd2_max_tags(const struct jbd2_journal *journal);
+u32 jbd2_max_revokes(const struct jbd2_journal *journal);
+/*
+ * A tag at offset `at`, for the first behind the block's header and without SAME_UUID; returns where the next
+ * goes. There are fewer than jbd2_max_tags() already. _end: the one at `at` was the last.
+ */
+u32 jbd2_tag_add(const struct jbd2_journal *journal, u8 *block, u32 at, u64 blocknr, u32 flags, u32 tid,
+		 const u8 *copy);
+void jbd2_tag_end(const struct jbd2_journal *journal, u8 *block, u32 at);
+/* The nth number, which is the last for now. */
+void jbd2_revoke_set(const struct jbd2_journal *journal, u8 *block, u32 n, u64 blocknr);
+void jbd2_tail_csum_set(const struct jbd2_journal *journal, u8 *block);
+void jbd2_commit_csum_set(const struct jbd2_journal *journal, u8 *block);
 
 #endif

@@ -91,7 +91,6 @@ static int check_checksum(struct jbd2_journal *journal, const struct jbd2_super_
 		return jbd2_error(journal, -EFSBADCRC,
 				  "journal super block: checksum is %#010x, computed %#010x",
 				  be32_to_cpu(sb->s_checksum), crc);
-	journal->csum_seed = crc32c(~0u, sb->s_uuid, sizeof(sb->s_uuid));
 	return 0;
 }
 
@@ -104,6 +103,7 @@ static int check_geometry(struct jbd2_journal *journal, const struct jbd2_super_
 	journal->start = be32_to_cpu(sb->s_start);
 	journal->sequence = be32_to_cpu(sb->s_sequence);
 	journal->error = (int)be32_to_cpu(sb->s_errno);
+	memcpy(journal->uuid, sb->s_uuid, sizeof(journal->uuid));
 	if (journal->maxlen > nr_blocks)
 		return jbd2_error(journal, -EINVAL,
 				  "journal super block: %u blocks, but the journal's file has %u",
@@ -130,13 +130,20 @@ static int check_geometry(struct jbd2_journal *journal, const struct jbd2_super_
 	return 0;
 }
 
-static u32 tag_bytes(const struct jbd2_journal *journal)
+void jbd2_set_format(struct jbd2_journal *journal)
 {
-	if (jbd2_has_incompat(journal, JBD2_FEATURE_INCOMPAT_CSUM_V3))
-		return sizeof(struct jbd2_tag3);
-	return sizeof(struct jbd2_tag) -
-	       (jbd2_has_incompat(journal, JBD2_FEATURE_INCOMPAT_64BIT) ? 0 : sizeof(be32)) +
-	       (jbd2_has_incompat(journal, JBD2_FEATURE_INCOMPAT_CSUM_V2) ? sizeof(be16) : 0);
+	const u32 csum = JBD2_FEATURE_INCOMPAT_CSUM_V2 | JBD2_FEATURE_INCOMPAT_CSUM_V3;
+
+	journal->has_csum = jbd2_has_incompat(journal, csum);
+	journal->csum_seed = journal->has_csum ? crc32c(~0u, journal->uuid, sizeof(journal->uuid)) : 0;
+	journal->tag_bytes =
+		jbd2_has_incompat(journal, JBD2_FEATURE_INCOMPAT_CSUM_V3)
+			? sizeof(struct jbd2_tag3)
+			: sizeof(struct jbd2_tag) -
+				  (jbd2_has_incompat(journal, JBD2_FEATURE_INCOMPAT_64BIT) ? 0
+											   : sizeof(be32)) +
+				  (jbd2_has_incompat(journal, JBD2_FEATURE_INCOMPAT_CSUM_V2) ? sizeof(be16)
+											     : 0);
 }
 
 /* Block 0 of the journal holds its super block. */
@@ -175,11 +182,12 @@ static int journal_load(struct jbd2_journal *journal, const struct jbd2_place *p
 		err = check_checksum(journal, &sb);
 	if (!err)
 		err = check_geometry(journal, &sb, place->nr_blocks);
-	journal->tag_bytes = tag_bytes(journal);
-	if (err || !journal->start)
+	jbd2_set_format(journal);
+	if (err || !(journal->start || place->write))
 		return err;
-	journal->window = kmalloc_aligned(journal->machine, JBD2_WINDOW_BYTES, 4096);
-	return journal->window ? jbd2_runs_learn(journal, place) : -ENOMEM;
+	if (journal->start)
+		journal->window = kmalloc_aligned(journal->machine, JBD2_WINDOW_BYTES, 4096);
+	return journal->start && !journal->window ? -ENOMEM : jbd2_runs_learn(journal, place);
 }
 
 int jbd2_journal_open(const struct jbd2_place *place, char *why, size_t why_size, struct jbd2_journal **out)

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * What the blocks of the log say: tags of descriptors, records of revoke blocks, and the checksums of both
- * and of commits. Each function is given a whole block as it was read, and looks at nothing outside it.
+ * and of commits; and how they are made to say it. Each function is given a whole block and looks at nothing
+ * outside it.
  */
 #include "base/crc.h"
 #include "jbd2/jbd2_internal.h"
@@ -61,13 +62,19 @@ u32 jbd2_count_tags(const struct jbd2_journal *journal, const u8 *block)
 	return count;
 }
 
-bool jbd2_tag_csum_ok(const struct jbd2_journal *journal, const struct jbd2_tag_info *tag, u32 tid,
-		      const u8 *copy)
+static u32 tag_csum(const struct jbd2_journal *journal, u32 tid, const u8 *copy)
 {
 	be32 sequence = cpu_to_be32(tid);
 	u32 crc = crc32c(journal->csum_seed, &sequence, sizeof(sequence));
 
-	crc = crc32c(crc, copy, journal->block_size);
+	return crc32c(crc, copy, journal->block_size);
+}
+
+bool jbd2_tag_csum_ok(const struct jbd2_journal *journal, const struct jbd2_tag_info *tag, u32 tid,
+		      const u8 *copy)
+{
+	u32 crc = tag_csum(journal, tid, copy);
+
 	if (jbd2_has_incompat(journal, JBD2_FEATURE_INCOMPAT_CSUM_V3))
 		return crc == tag->checksum;
 	return (crc & 0xffff) == tag->checksum;
@@ -145,4 +152,101 @@ bool jbd2_revoke_get(const struct jbd2_journal *journal, const u8 *block, u32 n,
 		return false;
 	*out = wide ? get_unaligned_be64(block + at) : get_unaligned_be32(block + at);
 	return true;
+}
+
+void jbd2_header_set(u8 *block, u32 type, u32 tid)
+{
+	const struct jbd2_header header = {cpu_to_be32(JBD2_MAGIC), cpu_to_be32(type), cpu_to_be32(tid)};
+
+	memcpy(block, &header, sizeof(header));
+}
+
+u32 jbd2_max_tags(const struct jbd2_journal *journal)
+{
+	return (usable_bytes(journal) - sizeof(struct jbd2_header) - JBD2_UUID_BYTES) / journal->tag_bytes;
+}
+
+u32 jbd2_max_revokes(const struct jbd2_journal *journal)
+{
+	bool wide = jbd2_has_incompat(journal, JBD2_FEATURE_INCOMPAT_64BIT);
+
+	return (usable_bytes(journal) - sizeof(struct jbd2_revoke_header)) /
+	       (wide ? sizeof(be64) : sizeof(be32));
+}
+
+static void put_tag3(u8 *at, u64 blocknr, u32 flags, u32 crc)
+{
+	const struct jbd2_tag3 raw = {
+		.t_blocknr = cpu_to_be32((u32)blocknr),
+		.t_flags = cpu_to_be32(flags),
+		.t_blocknr_high = cpu_to_be32((u32)(blocknr >> 32)),
+		.t_checksum = cpu_to_be32(crc),
+	};
+
+	memcpy(at, &raw, sizeof(raw));
+}
+
+static void put_tag(u8 *at, u32 bytes, u64 blocknr, u32 flags, u32 crc)
+{
+	const struct jbd2_tag raw = {
+		.t_blocknr = cpu_to_be32((u32)blocknr),
+		.t_checksum = cpu_to_be16((u16)crc),
+		.t_flags = cpu_to_be16((u16)flags),
+		.t_blocknr_high = cpu_to_be32((u32)(blocknr >> 32)),
+	};
+
+	memcpy(at, &raw, min_t(size_t, bytes, sizeof(raw)));
+}
+
+u32 jbd2_tag_add(const struct jbd2_journal *journal, u8 *block, u32 at, u64 blocknr, u32 flags, u32 tid,
+		 const u8 *copy)
+{
+	u32 crc = journal->has_csum ? tag_csum(journal, tid, copy) : 0;
+
+	if (jbd2_has_incompat(journal, JBD2_FEATURE_INCOMPAT_CSUM_V3))
+		put_tag3(block + at, blocknr, flags, crc);
+	else
+		put_tag(block + at, journal->tag_bytes, blocknr, flags, crc);
+	at += journal->tag_bytes;
+	if (flags & JBD2_FLAG_SAME_UUID)
+		return at;
+	memcpy(block + at, journal->uuid, JBD2_UUID_BYTES);
+	return at + JBD2_UUID_BYTES;
+}
+
+void jbd2_tag_end(const struct jbd2_journal *journal, u8 *block, u32 at)
+{
+	/* Flags are the last bytes of two words, of 4 bytes or of 2. */
+	BUILD_BUG_ON(offsetofend(struct jbd2_tag3, t_flags) != offsetofend(struct jbd2_tag, t_flags));
+	block[at + offsetofend(struct jbd2_tag, t_flags) - 1] |= JBD2_FLAG_LAST_TAG;
+}
+
+void jbd2_revoke_set(const struct jbd2_journal *journal, u8 *block, u32 n, u64 blocknr)
+{
+	bool wide = jbd2_has_incompat(journal, JBD2_FEATURE_INCOMPAT_64BIT);
+	u32 size = wide ? sizeof(be64) : sizeof(be32), at = sizeof(struct jbd2_revoke_header) + n * size;
+
+	if (wide)
+		put_unaligned_be64(blocknr, block + at);
+	else
+		put_unaligned_be32((u32)blocknr, block + at);
+	put_unaligned_be32(at + size, block + offsetof(struct jbd2_revoke_header, r_count));
+}
+
+void jbd2_tail_csum_set(const struct jbd2_journal *journal, u8 *block)
+{
+	u32 at = usable_bytes(journal);
+
+	if (journal->has_csum)
+		put_unaligned_be32(crc_with_hole(journal->csum_seed, block, journal->block_size, at),
+				   block + at);
+}
+
+void jbd2_commit_csum_set(const struct jbd2_journal *journal, u8 *block)
+{
+	const size_t at = offsetof(struct jbd2_commit_header, h_chksum);
+
+	if (journal->has_csum)
+		put_unaligned_be32(crc_with_hole(journal->csum_seed, block, journal->block_size, at),
+				   block + at);
 }

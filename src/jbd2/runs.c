@@ -102,7 +102,7 @@ void jbd2_runs_free(struct jbd2_journal *journal)
 
 u64 jbd2_runs_find(struct jbd2_journal *journal, u32 jblk, u32 *len)
 {
-	const struct jbd2_run *run = &journal->runs[journal->last_run];
+	const struct jbd2_run *run = &journal->runs[READ_ONCE(journal->last_run)];
 	u32 low = 0, high = journal->nr_runs - 1;
 
 	BUG_ON(jblk >= journal->maxlen);
@@ -115,7 +115,7 @@ u64 jbd2_runs_find(struct jbd2_journal *journal, u32 jblk, u32 *len)
 			else
 				high = middle - 1;
 		}
-		journal->last_run = low;
+		WRITE_ONCE(journal->last_run, low);
 		run = &journal->runs[low];
 	}
 	if (len)
