@@ -78,10 +78,21 @@ static void test_ext4_sort_orders(void **state)
 	}
 }
 
+/* A directory without names has no memory for them. */
+static void test_ext4_sort_nothing(void **state)
+{
+	struct dx_name *none = NULL;
+	void *spare = NULL;
+
+	dx_sort(none, 0, spare);
+	assert_null(none);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_ext4_sort_orders),
+		cmocka_unit_test(test_ext4_sort_nothing),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -44,12 +44,14 @@ static void insertion_sort(struct dx_name *names, u32 n)
 
 void dx_sort(struct dx_name *names, u32 n, void *spare)
 {
+	u32 *starts, low = ~0u, high = 0, sum = 0;
 	struct dx_name *sorted = spare;
-	u32 *starts = (u32 *)(sorted + n), low = ~0u, high = 0, sum = 0;
 	u64 scale;
 
+	/* For no names there may be no memory, either. */
 	if (n < 2)
 		return;
+	starts = (u32 *)(sorted + n);
 	if (n > BUCKET_SORT_MAX) {
 		qsort(names, n, sizeof(*names), dx_order);
 		return;
