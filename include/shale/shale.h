@@ -28,6 +28,7 @@
 #include <stdint.h>
 #include <sys/stat.h>
 #include <sys/types.h>
+#include <time.h>
 
 struct iovec;       /* <sys/uio.h> */
 struct statx;       /* <linux/stat.h>, or <sys/stat.h> with _GNU_SOURCE */
@@ -363,6 +364,33 @@ ssize_t shale_getxattrat(struct shale_task *task, int dfd, const char *path, int
 			 struct xattr_args *args, size_t size);
 ssize_t shale_listxattrat(struct shale_task *task, int dfd, const char *path, int at_flags, char *list,
 			  size_t size);
+/* setxattr(2), removexattr(2) and their kin. flags: XATTR_CREATE, XATTR_REPLACE. */
+int shale_setxattr(struct shale_task *task, const char *path, const char *name, const void *value,
+		   size_t size, int flags);
+int shale_lsetxattr(struct shale_task *task, const char *path, const char *name, const void *value,
+		    size_t size, int flags);
+int shale_fsetxattr(struct shale_task *task, int fd, const char *name, const void *value, size_t size,
+		    int flags);
+int shale_removexattr(struct shale_task *task, const char *path, const char *name);
+int shale_lremovexattr(struct shale_task *task, const char *path, const char *name);
+int shale_fremovexattr(struct shale_task *task, int fd, const char *name);
+/* chmod(2), fchmod(2), fchmodat(2) without flags, fchmodat2(2). */
+int shale_chmod(struct shale_task *task, const char *path, mode_t mode);
+int shale_fchmod(struct shale_task *task, int fd, mode_t mode);
+int shale_fchmodat(struct shale_task *task, int dfd, const char *path, mode_t mode);
+int shale_fchmodat2(struct shale_task *task, int dfd, const char *path, mode_t mode, int at_flags);
+/* chown(2), lchown(2), fchown(2), fchownat(2). */
+int shale_chown(struct shale_task *task, const char *path, uid_t uid, gid_t gid);
+int shale_lchown(struct shale_task *task, const char *path, uid_t uid, gid_t gid);
+int shale_fchown(struct shale_task *task, int fd, uid_t uid, gid_t gid);
+int shale_fchownat(struct shale_task *task, int dfd, const char *path, uid_t uid, gid_t gid, int at_flags);
+/* utimensat(2) (path NULL: of dfd, as the system call has it), futimens(3). times NULL: both now. */
+int shale_utimensat(struct shale_task *task, int dfd, const char *path, const struct timespec times[2],
+		    int at_flags);
+int shale_futimens(struct shale_task *task, int fd, const struct timespec times[2]);
+/* truncate(2), ftruncate(2). */
+int shale_truncate(struct shale_task *task, const char *path, off_t length);
+int shale_ftruncate(struct shale_task *task, int fd, off_t length);
 
 /* ---- Names
  * ------------------------------------------------------------------------------------------------------- */

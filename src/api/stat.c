@@ -105,105 +105,65 @@ int shale_fstatfs(struct shale_task *task, int fd, struct statfs *buf)
 	return err ?: fill_statfs(buf, &st);
 }
 
-static ssize_t getxattr_by_name(struct shale_task *task, const char *path, bool follow, const char *name,
-				void *value, size_t size)
+int shale_fchmodat2(struct shale_task *task, int dfd, const char *path, mode_t mode, int at_flags)
 {
-	if (!path || !name || (size && !value))
-		return -EFAULT;
-	return api_call(task, do_getxattr(AT_FDCWD, path, follow ? LOOKUP_FOLLOW : 0, -1, name, value, size));
+	return (int)api_call(task, do_fchmodat(dfd, path, mode, at_flags));
 }
 
-ssize_t shale_getxattr(struct shale_task *task, const char *path, const char *name, void *value, size_t size)
+int shale_fchmodat(struct shale_task *task, int dfd, const char *path, mode_t mode)
 {
-	return getxattr_by_name(task, path, true, name, value, size);
+	return shale_fchmodat2(task, dfd, path, mode, 0);
 }
 
-ssize_t shale_lgetxattr(struct shale_task *task, const char *path, const char *name, void *value, size_t size)
+int shale_chmod(struct shale_task *task, const char *path, mode_t mode)
 {
-	return getxattr_by_name(task, path, false, name, value, size);
+	return shale_fchmodat2(task, AT_FDCWD, path, mode, 0);
 }
 
-ssize_t shale_fgetxattr(struct shale_task *task, int fd, const char *name, void *value, size_t size)
+int shale_fchmod(struct shale_task *task, int fd, mode_t mode)
 {
-	if (!name || (size && !value))
-		return -EFAULT;
-	return api_call(task, do_getxattr(AT_FDCWD, NULL, 0, fd, name, value, size));
+	return (int)api_call(task, ksys_fchmod(fd, mode));
 }
 
-static ssize_t listxattr_by_name(struct shale_task *task, const char *path, bool follow, char *list,
-				 size_t size)
+int shale_fchownat(struct shale_task *task, int dfd, const char *path, uid_t uid, gid_t gid, int at_flags)
 {
-	if (!path || (size && !list))
-		return -EFAULT;
-	return api_call(task, do_listxattr(AT_FDCWD, path, follow ? LOOKUP_FOLLOW : 0, -1, list, size));
+	return (int)api_call(task, do_fchownat(dfd, path, uid, gid, at_flags));
 }
 
-ssize_t shale_listxattr(struct shale_task *task, const char *path, char *list, size_t size)
+int shale_chown(struct shale_task *task, const char *path, uid_t uid, gid_t gid)
 {
-	return listxattr_by_name(task, path, true, list, size);
+	return shale_fchownat(task, AT_FDCWD, path, uid, gid, 0);
 }
 
-ssize_t shale_llistxattr(struct shale_task *task, const char *path, char *list, size_t size)
+int shale_lchown(struct shale_task *task, const char *path, uid_t uid, gid_t gid)
 {
-	return listxattr_by_name(task, path, false, list, size);
+	return shale_fchownat(task, AT_FDCWD, path, uid, gid, AT_SYMLINK_NOFOLLOW);
 }
 
-ssize_t shale_flistxattr(struct shale_task *task, int fd, char *list, size_t size)
+int shale_fchown(struct shale_task *task, int fd, uid_t uid, gid_t gid)
 {
-	if (size && !list)
-		return -EFAULT;
-	return api_call(task, do_listxattr(AT_FDCWD, NULL, 0, fd, list, size));
+	return (int)api_call(task, ksys_fchown(fd, uid, gid));
 }
 
-// What getxattrat(2) takes; the headers of older systems lack it.
-#ifndef XATTR_ARGS_SIZE_VER0
-struct xattr_args {
-	uint64_t value __attribute__((aligned(8)));
-	uint32_t size, flags;
-};
-#endif
-#define XATTR_ARGS_SIZE sizeof(struct xattr_args)
-
-static int xattrat_lookup(int at_flags, unsigned *lookup_flags)
+int shale_utimensat(struct shale_task *task, int dfd, const char *path, const struct timespec times[2],
+		    int at_flags)
 {
-	if (at_flags & ~(AT_SYMLINK_NOFOLLOW | AT_EMPTY_PATH))
-		return -EINVAL;
-	*lookup_flags = (at_flags & AT_SYMLINK_NOFOLLOW ? 0 : LOOKUP_FOLLOW) |
-			(at_flags & AT_EMPTY_PATH ? LOOKUP_EMPTY : 0);
-	return 0;
+	return (int)api_call(task, do_utimensat(dfd, path, times, at_flags));
 }
 
-ssize_t shale_getxattrat(struct shale_task *task, int dfd, const char *path, int at_flags, const char *name,
-			 struct xattr_args *args, size_t size)
+int shale_futimens(struct shale_task *task, int fd, const struct timespec times[2])
 {
-	const unsigned char *tail = (const unsigned char *)args;
-	unsigned lookup_flags;
-
-	if (size < XATTR_ARGS_SIZE)
-		return -EINVAL;
-	if (size > 4096)
-		return -E2BIG;
-	if (!args || !path || !name)
-		return -EFAULT;
-	for (size_t i = XATTR_ARGS_SIZE; i < size; i++)
-		if (tail[i])
-			return -E2BIG;
-	if (args->flags || xattrat_lookup(at_flags, &lookup_flags))
-		return -EINVAL;
-	if (!args->value && args->size)
-		return -EFAULT;
-	return api_call(task, do_getxattr(dfd, path, lookup_flags, -1, name, (void *)(uintptr_t)args->value,
-					  args->size));
+	if (fd < 0) // AT_FDCWD is a place, not a descriptor
+		return -EBADF;
+	return shale_utimensat(task, fd, NULL, times, 0);
 }
 
-ssize_t shale_listxattrat(struct shale_task *task, int dfd, const char *path, int at_flags, char *list,
-			  size_t size)
+int shale_truncate(struct shale_task *task, const char *path, off_t length)
 {
-	unsigned lookup_flags;
+	return (int)api_call(task, do_sys_truncate(path, length));
+}
 
-	if (xattrat_lookup(at_flags, &lookup_flags))
-		return -EINVAL;
-	if (!path || (!list && size))
-		return -EFAULT;
-	return api_call(task, do_listxattr(dfd, path, lookup_flags, -1, list, size));
+int shale_ftruncate(struct shale_task *task, int fd, off_t length)
+{
+	return (int)api_call(task, ksys_ftruncate(fd, length));
 }

@@ -22,12 +22,11 @@ static long setfl(struct file *file, unsigned arg)
 	if ((arg & O_DIRECT) && !(file->f_mode & FMODE_CAN_ODIRECT))
 		return -EINVAL;
 	// What is cached may be read without looking at O_DIRECT only while that is off.
-	if (arg & O_DIRECT)
-		__atomic_fetch_and(&file->f_mode, ~FMODE_FAST_READ, __ATOMIC_RELAXED);
+	__atomic_fetch_and(&file->f_mode, ~(FMODE_FAST_READ | FMODE_CHECK_ATIME), __ATOMIC_RELAXED);
 	WRITE_ONCE(file->f_flags, (arg & SETFL_MASK) | (old & ~(unsigned)SETFL_MASK));
 	if (!(arg & O_DIRECT) && (file->f_mode & FMODE_CAN_READ) &&
 	    (file->f_op->fop_flags & FOP_BUFFERED_READ))
-		__atomic_fetch_or(&file->f_mode, FMODE_FAST_READ, __ATOMIC_RELAXED);
+		__atomic_fetch_or(&file->f_mode, file_fast_read_mode(file), __ATOMIC_RELAXED);
 	return 0;
 }
 

@@ -26,6 +26,8 @@
 #define FMODE_FAST_READ                                                                                      \
 	0x800000u // reads without O_DIRECT are plain reads of f_mapping's cache: pread may serve them without
 		  // a reference
+#define FMODE_CHECK_ATIME                                                                                    \
+	0x10000000u // relatime: a read that takes no reference looks whether the access time is behind
 #define FMODE_OWN_CRED                                                                                       \
 	0x1000000u // f_cred is counted for this file; else the descriptor table it was opened in pins it
 #define FMODE_WRITER 0x2000000u // holds a write reference of the mount

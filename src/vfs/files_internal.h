@@ -75,6 +75,9 @@ int fd_get_cloexec(unsigned fd);
 int fd_set_cloexec(unsigned fd, bool on);
 // What stands at a place, without a walk; eats the references of *path.
 int file_open_path(const struct path *path, const struct open_how *how, struct file **out) __must_check;
+// FMODE_FAST_READ and what goes with it, of a file whose data is plain: not where each read changes the
+// access time.
+unsigned file_fast_read_mode(const struct file *file);
 int filp_close(struct file *file); // flush and fput
 
 ssize_t vfs_read(struct file *file, void *buf, size_t count, loff_t *pos);

@@ -114,6 +114,21 @@ static inline struct timespec timespec_read(const struct timespec *ts)
 	return (struct timespec){.tv_sec = READ_ONCE(ts->tv_sec), .tv_nsec = READ_ONCE(ts->tv_nsec)};
 }
 
+static inline int timespec_compare(const struct timespec *a, const struct timespec *b)
+{
+	if (a->tv_sec != b->tv_sec)
+		return a->tv_sec < b->tv_sec ? -1 : 1;
+	return a->tv_nsec < b->tv_nsec ? -1 : a->tv_nsec > b->tv_nsec;
+}
+// Was it changed since it was read, as far as its times tell?
+static inline bool inode_atime_behind(const struct inode *inode)
+{
+	struct timespec atime = timespec_read(&inode->i_atime), mtime = timespec_read(&inode->i_mtime),
+			ctime = timespec_read(&inode->i_ctime);
+
+	return timespec_compare(&mtime, &atime) >= 0 || timespec_compare(&ctime, &atime) >= 0;
+}
+
 struct delayed_call {
 	void (*fn)(void *arg);
 	void *arg;
@@ -147,6 +162,11 @@ struct inode_operations {
 	// flags: RENAME_*. new_dentry is negative, or what is replaced or exchanged. vfs moves the dentries.
 	int (*rename)(const struct mnt_idmap *idmap, struct inode *old_dir, struct dentry *old_dentry,
 		      struct inode *new_dir, struct dentry *new_dentry, unsigned flags);
+	// Changes what attr->ia_valid (ATTR_*, vfs/attr.h) tells; i_rwsem is held exclusive.
+	// setattr_prepare() first.
+	int (*setattr)(const struct mnt_idmap *idmap, struct dentry *dentry, struct iattr *attr);
+	// acl NULL: there is to be none. i_rwsem is held exclusive.
+	int (*set_acl)(const struct mnt_idmap *idmap, struct dentry *dentry, struct posix_acl *acl, int type);
 	// A file without a name: makes the inode and gives it to d_tmpfile(). i_rwsem is not held.
 	int (*tmpfile)(const struct mnt_idmap *idmap, struct inode *dir, struct dentry *dentry, mode_t mode);
 };
@@ -200,6 +220,7 @@ static inline bool timespec_equal(const struct timespec *a, const struct timespe
 void mark_inode_dirty(struct inode *inode, u32 flags);
 // The size and what is cached behind it. i_rwsem and invalidate_lock are held exclusive.
 void truncate_setsize(struct inode *inode, u64 size);
+void inode_set_mode(struct inode *inode, mode_t mode); // of an inode in use
 void generic_fillattr(const struct mnt_idmap *idmap, struct inode *inode, struct kstat *stat);
 static inline void inode_lock(struct inode *inode) __acquires(inode->i_rwsem) __no_lock_analysis
 {

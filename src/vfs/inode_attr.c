@@ -114,21 +114,10 @@ struct timespec current_time(const struct inode *inode)
 	return now;
 }
 
-static int timespec_compare(const struct timespec *a, const struct timespec *b)
-{
-	if (a->tv_sec != b->tv_sec)
-		return a->tv_sec < b->tv_sec ? -1 : 1;
-	return a->tv_nsec < b->tv_nsec ? -1 : a->tv_nsec > b->tv_nsec;
-}
-
 // relatime: the access time is to be later than the last change, and no more than a day old.
 static bool relatime_need_update(struct inode *inode, const struct timespec *now)
 {
-	struct timespec atime = timespec_read(&inode->i_atime), mtime = timespec_read(&inode->i_mtime),
-			ctime = timespec_read(&inode->i_ctime);
-
-	return timespec_compare(&mtime, &atime) >= 0 || timespec_compare(&ctime, &atime) >= 0 ||
-	       now->tv_sec - atime.tv_sec >= 24 * 60 * 60;
+	return inode_atime_behind(inode) || now->tv_sec - READ_ONCE(inode->i_atime.tv_sec) >= 24 * 60 * 60;
 }
 
 bool atime_needs_update(const struct path *path, struct inode *inode)

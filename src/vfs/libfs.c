@@ -7,10 +7,13 @@
 #include "vfs/libfs.h"
 
 #include "base/alloc.h"
+#include "vfs/attr.h"
 #include "vfs/dcache.h"
 #include "vfs/file.h"
 #include "vfs/inode.h"
+#include "vfs/simple_xattr.h"
 #include "vfs/super.h"
+#include "vfs/xattr.h"
 
 #include <errno.h>
 #include <limits.h>
@@ -20,6 +23,7 @@ struct mem_inode {
 	struct inode vfs_inode;
 	struct offset_dir dir; // of directories
 	char *target;          // of symlinks; read by lock-free walks, so freed with the inode
+	struct simple_xattrs xattrs;
 };
 
 static struct mem_inode *MEM_I(struct inode *inode)
@@ -33,6 +37,7 @@ static int mem_alloc_inode(struct super_block *sb, struct inode **out)
 
 	if (!mi)
 		return -ENOMEM;
+	simple_xattrs_init(&mi->xattrs);
 	*out = &mi->vfs_inode;
 	return 0;
 }
@@ -49,6 +54,7 @@ static void mem_evict_inode(struct inode *inode)
 {
 	truncate_inode_pages_final(&inode->i_data);
 	clear_inode(inode);
+	simple_xattrs_free(&MEM_I(inode)->xattrs, inode->i_sb->s_machine);
 	if (S_ISDIR(inode->i_mode))
 		simple_offset_destroy(&MEM_I(inode)->dir);
 }
@@ -73,9 +79,84 @@ static const struct super_operations mem_super_ops = {
 	.statfs = mem_statfs,
 };
 
-static const struct inode_operations mem_file_inode_operations;
-static const struct inode_operations mem_special_inode_operations;
-static const struct inode_operations mem_symlink_inode_operations = {.get_link = simple_get_link};
+static void touch_dir(struct inode *dir)
+{
+	struct timespec now = current_time(dir);
+
+	inode_set_time(&dir->i_mtime, now);
+	inode_set_time(&dir->i_ctime, now);
+}
+
+static void touch_ctime(struct inode *inode)
+{
+	inode_set_time(&inode->i_ctime, current_time(inode));
+}
+
+// Extended attributes.
+
+static ssize_t mem_xattr_get(const struct xattr_handler *h, struct dentry *dentry, struct inode *inode,
+			     const char *name, void *buffer, size_t size)
+{
+	return simple_xattr_get(&MEM_I(inode)->xattrs, h->prefix, name, size ? buffer : NULL, size);
+}
+
+static int mem_xattr_set(const struct xattr_handler *h, const struct mnt_idmap *idmap, struct dentry *dentry,
+			 struct inode *inode, const char *name, const void *value, size_t size, int flags)
+{
+	int err = simple_xattr_set(&MEM_I(inode)->xattrs, inode->i_sb->s_machine, h->prefix, name, value,
+				   size, flags);
+
+	if (!err)
+		touch_ctime(inode);
+	return err;
+}
+
+static const struct xattr_handler mem_xattr_user = {
+	.prefix = "user.", .get = mem_xattr_get, .set = mem_xattr_set};
+static const struct xattr_handler mem_xattr_trusted = {
+	.prefix = "trusted.", .get = mem_xattr_get, .set = mem_xattr_set};
+static const struct xattr_handler mem_xattr_security = {
+	.prefix = "security.", .get = mem_xattr_get, .set = mem_xattr_set};
+static const struct xattr_handler *const mem_xattr_handlers[] = {&mem_xattr_security, &mem_xattr_trusted,
+								 &mem_xattr_user, NULL};
+
+static ssize_t mem_listxattr(struct dentry *dentry, char *buffer, size_t size)
+{
+	struct inode *inode = d_inode(dentry);
+
+	return simple_xattr_list(&MEM_I(inode)->xattrs, inode, size ? buffer : NULL, size);
+}
+
+static int mem_setattr(const struct mnt_idmap *idmap, struct dentry *dentry, struct iattr *attr)
+{
+	struct inode *inode = d_inode(dentry);
+	int err = setattr_prepare(idmap, dentry, attr);
+
+	if (err)
+		return err;
+	if (attr->ia_valid & ATTR_SIZE && attr->ia_size != i_size_read(inode)) {
+		mem_file_set_size(inode, attr->ia_size);
+		attr->ia_valid |= ATTR_MTIME | ATTR_CTIME;
+	}
+	setattr_copy(idmap, inode, attr);
+	return attr->ia_valid & ATTR_MODE ? posix_acl_chmod(idmap, dentry, inode->i_mode) : 0;
+}
+
+static const struct inode_operations mem_file_inode_operations = {
+	.setattr = mem_setattr,
+	.set_acl = simple_set_acl,
+	.listxattr = mem_listxattr,
+};
+static const struct inode_operations mem_special_inode_operations = {
+	.setattr = mem_setattr,
+	.set_acl = simple_set_acl,
+	.listxattr = mem_listxattr,
+};
+static const struct inode_operations mem_symlink_inode_operations = {
+	.get_link = simple_get_link,
+	.setattr = mem_setattr,
+	.listxattr = mem_listxattr,
+};
 static const struct inode_operations mem_dir_inode_operations;
 
 static int mem_readdir(struct file *file, struct dir_context *ctx)
@@ -135,7 +216,7 @@ static void mem_inode_set_ops(struct inode *inode, dev_t dev)
 	inode_set_opflags(inode);
 }
 
-static int mem_get_inode(struct super_block *sb, const struct inode *dir, mode_t mode, dev_t dev,
+static int mem_get_inode(struct super_block *sb, struct inode *dir, mode_t mode, dev_t dev,
 			 struct inode **out)
 {
 	struct inode *inode;
@@ -144,30 +225,19 @@ static int mem_get_inode(struct super_block *sb, const struct inode *dir, mode_t
 	if (err)
 		return err;
 	inode_init_owner(NULL, inode, dir, mode);
+	WRITE_ONCE(inode->i_acl, NULL); // there is none but what gets set
+	WRITE_ONCE(inode->i_default_acl, NULL);
 	mem_inode_set_times(inode);
 	inode->i_blkbits = PAGE_SHIFT;
 	set_nlink(inode, 1);
 	mem_inode_set_ops(inode, dev);
+	err = dir ? simple_acl_create(dir, inode) : 0;
+	if (err) {
+		iput(inode);
+		return err;
+	}
 	*out = inode;
 	return 0;
-}
-
-static void touch_dir(struct inode *dir)
-{
-	struct timespec now = current_time(dir);
-
-	WRITE_ONCE(dir->i_mtime.tv_sec, now.tv_sec);
-	WRITE_ONCE(dir->i_mtime.tv_nsec, now.tv_nsec);
-	WRITE_ONCE(dir->i_ctime.tv_sec, now.tv_sec);
-	WRITE_ONCE(dir->i_ctime.tv_nsec, now.tv_nsec);
-}
-
-static void touch_ctime(struct inode *inode)
-{
-	struct timespec now = current_time(inode);
-
-	WRITE_ONCE(inode->i_ctime.tv_sec, now.tv_sec);
-	WRITE_ONCE(inode->i_ctime.tv_nsec, now.tv_nsec);
 }
 
 // Gives `dentry` the inode (its reference is eaten, also on failure) and the pin of a name.
@@ -365,6 +435,9 @@ static const struct inode_operations mem_dir_inode_operations = {
 	.mkdir = mem_mkdir,
 	.rmdir = mem_rmdir,
 	.mknod = mem_mknod,
+	.setattr = mem_setattr,
+	.set_acl = simple_set_acl,
+	.listxattr = mem_listxattr,
 };
 
 int mem_tree_fill_super(struct super_block *sb, u32 magic, mode_t root_mode)
@@ -374,6 +447,8 @@ int mem_tree_fill_super(struct super_block *sb, u32 magic, mode_t root_mode)
 
 	sb->s_magic = magic;
 	sb->s_op = &mem_super_ops;
+	sb->s_xattr = mem_xattr_handlers;
+	WRITE_ONCE(sb->s_flags, sb->s_flags | SB_POSIXACL);
 	sb->s_maxbytes = INT64_MAX;
 	sb->s_blocksize = PAGE_SIZE;
 	sb->s_blocksize_bits = PAGE_SHIFT;

@@ -4,6 +4,7 @@
 // Order of the checks is that of Linux, since programs see which error comes first: flags, name, descriptor,
 // file, walk, permission, device.
 #include "base/current.h"
+#include "vfs/attr.h"
 #include "vfs/cred.h"
 #include "vfs/files_internal.h"
 #include "vfs/inode.h"
@@ -152,6 +153,15 @@ static int may_open(const struct path *path, struct inode *inode, int acc_mode, 
 
 static const struct file_operations path_fops;
 
+unsigned file_fast_read_mode(const struct file *file)
+{
+	const struct vfsmount *mnt = file->f_path.mnt;
+
+	if (file->f_flags & O_NOATIME || mnt_flags(mnt) & MNT_NOATIME || __mnt_is_readonly(mnt))
+		return FMODE_FAST_READ;
+	return mnt_flags(mnt) & MNT_RELATIME ? FMODE_FAST_READ | FMODE_CHECK_ATIME : 0;
+}
+
 // What the file can do, from its operations, its kind and its flags.
 static void file_set_mode(struct file *file, const struct inode *inode, unsigned mode)
 {
@@ -161,7 +171,7 @@ static void file_set_mode(struct file *file, const struct inode *inode, unsigned
 	if ((mode & FMODE_READ) && f_op->read_iter) {
 		mode |= FMODE_CAN_READ;
 		if ((f_op->fop_flags & FOP_BUFFERED_READ) && !(file->f_flags & O_DIRECT))
-			mode |= FMODE_FAST_READ;
+			mode |= file_fast_read_mode(file);
 	}
 	if ((mode & FMODE_WRITE) && f_op->write_iter)
 		mode |= FMODE_CAN_WRITE;
@@ -266,39 +276,50 @@ int dentry_open(const struct path *path, unsigned flags, const struct cred *cred
 	return 0;
 }
 
-// O_TRUNC of an empty file is nothing; of others it is a change of data, which no file system here takes yet.
-static int handle_truncate(const struct inode *inode)
+// O_TRUNC: the file is open, and holds a right to write unless it is only open for reading.
+static int handle_truncate(struct file *file)
 {
-	return i_size_read(inode) ? -EOPNOTSUPP : 0;
+	return do_truncate(mnt_idmap(file->f_path.mnt), file->f_path.dentry, 0,
+			   ATTR_MTIME | ATTR_CTIME | ATTR_OPEN, file);
+}
+
+static int do_open_truncate(struct file *file, const struct open_path *found, int acc_mode, int flags)
+{
+	struct vfsmount *mnt = mntget(found->path.mnt); // a failing open gives the path back
+	int err = mnt_want_write(mnt);
+
+	if (err) {
+		path_put(&found->path);
+		mntput(mnt);
+		return err;
+	}
+	err = may_open(&found->path, d_inode(found->path.dentry), acc_mode, flags);
+	if (err)
+		path_put(&found->path);
+	else
+		err = open_over(file, &found->path) ?: handle_truncate(file);
+	mnt_drop_write(mnt);
+	mntput(mnt);
+	return err;
 }
 
 static int do_open(struct file *file, const struct open_path *found, const struct open_flags *op)
 {
 	struct inode *inode = d_inode(found->path.dentry);
 	int flags = op->open_flag, acc_mode = op->acc_mode, err;
-	bool truncate = false;
 
 	if (found->created) {
 		flags &= ~O_TRUNC;
 		acc_mode = 0;
 	} else if (unlikely(flags & O_TRUNC) && S_ISREG(inode->i_mode)) {
-		err = mnt_want_write(found->path.mnt);
-		if (err) {
-			path_put(&found->path);
-			return err;
-		}
-		mnt_drop_write(found->path.mnt);
-		truncate = true;
+		return do_open_truncate(file, found, acc_mode, flags);
 	}
 	err = may_open(&found->path, inode, acc_mode, flags);
 	if (err) {
 		path_put(&found->path);
 		return err;
 	}
-	err = open_over(file, &found->path);
-	if (!err && truncate)
-		err = handle_truncate(inode);
-	return err;
+	return open_over(file, &found->path);
 }
 
 static int do_filp_open(int dfd, const char *name, const struct open_flags *op, struct file **out)

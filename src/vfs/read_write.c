@@ -124,11 +124,19 @@ long ksys_read(int fd, void *buf, size_t count)
 	return n;
 }
 
+static __always_inline bool may_read_fast(unsigned mode, const struct inode *inode)
+{
+	if (unlikely(mode & FMODE_CHECK_ATIME) && inode_atime_behind(inode))
+		return false;
+	return mode & FMODE_FAST_READ;
+}
+
 // What the cache holds of the range, without a reference to the file. 0 also when the file is not for that.
 static size_t read_cached(int fd, struct iov_iter *iter, loff_t pos)
 {
 	struct files_struct *files = current->task->files;
 	struct address_space *mapping;
+	struct inode *inode;
 	struct file *file;
 	size_t n = 0;
 
@@ -138,8 +146,9 @@ static size_t read_cached(int fd, struct iov_iter *iter, loff_t pos)
 	// table.
 	if (likely(file && (smp_load_acquire(&file->f_mode) & FMODE_FAST_READ))) {
 		mapping = smp_load_acquire(&file->f_mapping);
+		inode = READ_ONCE(file->f_inode);
 		if (likely(mapping && files_lookup_fd_raw(files, (unsigned)fd) == file &&
-			   (READ_ONCE(file->f_mode) & FMODE_FAST_READ))) {
+			   may_read_fast(READ_ONCE(file->f_mode), inode))) {
 			n = filemap_read_hit(mapping, &file->f_ra, (u64)pos, iter);
 			if (n)
 				WRITE_ONCE(file->f_ra.prev_pos, pos + (loff_t)n - 1);

@@ -30,6 +30,7 @@ struct file_operations;
 struct file_system_type;
 struct files_struct;
 struct fs_context;
+struct iattr;
 struct inode;
 struct inode_operations;
 struct kiocb;

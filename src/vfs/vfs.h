@@ -60,6 +60,14 @@ long do_symlinkat(const char *target, int dfd, const char *name);
 long do_unlinkat(int dfd, const char *name, int at_flags);
 long do_renameat2(int odfd, const char *oname, int ndfd, const char *nname, unsigned flags);
 long do_linkat(int odfd, const char *oname, int ndfd, const char *nname, int at_flags);
+long do_fchmodat(int dfd, const char *name, mode_t mode, int at_flags);
+long ksys_fchmod(int fd, mode_t mode);
+long do_fchownat(int dfd, const char *name, uid_t uid, gid_t gid, int at_flags);
+long ksys_fchown(int fd, uid_t uid, gid_t gid);
+long do_utimensat(int dfd, const char *name, const struct timespec times[2],
+		  int at_flags); // name NULL: of dfd
+long do_sys_truncate(const char *name, loff_t length);
+long ksys_ftruncate(int fd, loff_t length);
 long do_mount(const char *source, const char *target, const char *fstype, unsigned long ms_flags,
 	      const char *data);
 long do_umount(const char *target, int flags);
@@ -91,6 +99,9 @@ long ksys_getdents64(int fd, void *dirents, size_t bytes);
 long do_getxattr(int dfd, const char *name, unsigned lookup_flags, int fd, const char *attr, void *value,
 		 size_t size);
 long do_listxattr(int dfd, const char *name, unsigned lookup_flags, int fd, char *list, size_t size);
+long do_setxattr(int dfd, const char *name, unsigned lookup_flags, int fd, const char *attr, const void *value,
+		 size_t size, int flags);
+long do_removexattr(int dfd, const char *name, unsigned lookup_flags, int fd, const char *attr);
 long ksys_dup(int fd);
 long ksys_dup2(int oldfd, int newfd);
 long ksys_dup3(int oldfd, int newfd, int flags);

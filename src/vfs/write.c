@@ -218,29 +218,6 @@ ssize_t generic_file_write_iter(struct kiocb *iocb, struct iov_iter *from)
 	return generic_write_sync(iocb, n);
 }
 
-// The bits that a write takes away from who may not keep them.
-static mode_t privs_to_remove(const struct inode *inode)
-{
-	mode_t mode = READ_ONCE(inode->i_mode), gone = mode & S_ISUID;
-
-	if ((mode & (S_ISGID | S_IXGRP)) == (S_ISGID | S_IXGRP))
-		gone |= S_ISGID;
-	return S_ISREG(mode) && gone && !capable(SHALE_CAP_FSETID) ? gone : 0;
-}
-
-int file_remove_privs(struct file *file)
-{
-	struct inode *inode = file->f_inode;
-	mode_t gone = privs_to_remove(inode);
-
-	if (!gone)
-		return 0;
-	WRITE_ONCE(inode->i_mode, inode->i_mode & ~gone);
-	inode_set_time(&inode->i_ctime, current_time(inode));
-	mark_inode_dirty(inode, I_DIRTY_SYNC);
-	return 0;
-}
-
 int file_update_time(struct file *file)
 {
 	struct inode *inode = file->f_inode;

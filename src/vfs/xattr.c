@@ -2,7 +2,7 @@
 // answered from the cached lists.
 #include "base/alloc.h"
 #include "base/current.h"
-#include "vfs/xattr.h"
+#include "vfs/xattr_internal.h"
 #include "vfs/cred.h"
 #include "vfs/dcache.h"
 #include "vfs/files_internal.h"
@@ -13,28 +13,34 @@
 
 #include <errno.h>
 
-#define XATTR_NAME_MOST 255
-#define XATTR_SIZE_MOST 65536 // of a value, and of a list
-
 static bool has_prefix(const char *name, const char *prefix)
 {
 	return !strncmp(name, prefix, strlen(prefix));
 }
 
-// trusted.*: for the mighty; user.*: only of regular files and directories.
-static int xattr_permission(const struct mnt_idmap *idmap, struct inode *inode, const char *name)
+// trusted.*: for the mighty; user.*: only of regular files and directories, and in sticky directories for
+// their owner.
+int xattr_permission(const struct mnt_idmap *idmap, struct inode *inode, const char *name, int mask)
 {
+	mode_t mode = READ_ONCE(inode->i_mode);
+
+	if (mask & MAY_WRITE && READ_ONCE(inode->i_flags) & (S_IMMUTABLE | S_APPEND))
+		return -EPERM;
 	if (has_prefix(name, "security.") || has_prefix(name, "system."))
 		return 0;
 	if (has_prefix(name, "trusted."))
-		return capable(SHALE_CAP_SYS_ADMIN) ? 0 : -ENODATA;
-	if (has_prefix(name, "user.") && !S_ISREG(inode->i_mode) && !S_ISDIR(inode->i_mode))
-		return -ENODATA;
-	return inode_permission(idmap, inode, MAY_READ);
+		return capable(SHALE_CAP_SYS_ADMIN) ? 0 : mask & MAY_WRITE ? -EPERM : -ENODATA;
+	if (has_prefix(name, "user.")) {
+		if (!S_ISREG(mode) && !S_ISDIR(mode))
+			return mask & MAY_WRITE ? -EPERM : -ENODATA;
+		if (S_ISDIR(mode) && mode & S_ISVTX && mask & MAY_WRITE &&
+		    !inode_owner_or_capable(idmap, inode))
+			return -EPERM;
+	}
+	return inode_permission(idmap, inode, mask);
 }
 
-// The handler for *name, which becomes what stands behind its prefix.
-static int xattr_resolve_name(const struct inode *inode, const char **name, const struct xattr_handler **out)
+int xattr_resolve_name(const struct inode *inode, const char **name, const struct xattr_handler **out)
 {
 	const struct xattr_handler *const *handlers = inode->i_sb->s_xattr;
 
@@ -54,7 +60,7 @@ static int xattr_resolve_name(const struct inode *inode, const char **name, cons
 	return -EOPNOTSUPP;
 }
 
-static int acl_type(const char *name)
+int acl_type(const char *name)
 {
 	if (!strcmp(name, "system.posix_acl_access"))
 		return ACL_TYPE_ACCESS;
@@ -87,7 +93,7 @@ ssize_t vfs_getxattr(const struct mnt_idmap *idmap, struct dentry *dentry, const
 
 	if (type)
 		return get_acl(inode, type, value, size);
-	err = xattr_permission(idmap, inode, name);
+	err = xattr_permission(idmap, inode, name, MAY_READ);
 	if (!err)
 		err = xattr_resolve_name(inode, &name, &handler);
 	if (err)

@@ -98,8 +98,8 @@ static mode_t make_mode(struct generator *g)
 static void make_open(struct generator *g, struct op *op)
 {
 	static const int access[] = {O_RDONLY, O_RDONLY, O_RDWR, O_RDWR, O_WRONLY, O_ACCMODE};
-	static const int more[] = {O_EXCL,    O_APPEND,  O_DIRECTORY, O_NOFOLLOW,
-				   O_CLOEXEC, O_NOATIME, O_PATH,      O_DIRECTORY | O_PATH};
+	static const int more[] = {O_EXCL,    O_TRUNC,   O_APPEND, O_DIRECTORY,         O_NOFOLLOW,
+				   O_CLOEXEC, O_NOATIME, O_PATH,   O_DIRECTORY | O_PATH};
 
 	op->slot = (int)below(g, SLOTS);
 	op->flags = (unsigned)PICK(g, access) | O_NONBLOCK;
@@ -171,6 +171,105 @@ static void make_xattr(struct generator *g, struct op *op)
 	op->length = one_in(g, 4) ? 0 : one_in(g, 6) ? 3 : 200;
 }
 
+/* An access list in its form as an attribute: mostly right. */
+static void make_acl(struct generator *g, struct op *op)
+{
+	static const uint16_t tags[] = {1, 2, 2, 4, 8, 16, 32};
+	uint8_t *at = (uint8_t *)op->value;
+	uint32_t version = one_in(g, 20) ? 1 : 2;
+	bool minimal = one_in(g, 4);
+
+	memcpy(at, &version, 4);
+	at += 4;
+	for (unsigned i = 0; i < COUNT(tags); i++) {
+		uint16_t perm = (uint16_t)below(g, one_in(g, 60) ? 16 : 8);
+		uint32_t id = tags[i] == 2 || tags[i] == 8 ? 1000 + below(g, 2) + 1000 * below(g, 2) : ~0u;
+
+		if (tags[i] == 2 || tags[i] == 8 || tags[i] == 16 ? minimal : one_in(g, 60))
+			continue;
+		memcpy(at, &tags[i], 2);
+		memcpy(at + 2, &perm, 2);
+		memcpy(at + 4, &id, 4);
+		at += 8;
+	}
+	op->value_len = (unsigned)(at - (uint8_t *)op->value);
+	if (one_in(g, 20))
+		op->value_len = one_in(g, 2) ? 0 : op->value_len - 1;
+}
+
+static void make_setxattr(struct generator *g, struct op *op)
+{
+	make_xattr(g, op);
+	op->flags = one_in(g, 2) ? 0 : below(g, 4); /* XATTR_CREATE, XATTR_REPLACE */
+	if (!strncmp(op->name, "system.", 7)) {
+		make_acl(g, op);
+		return;
+	}
+	op->value_len = one_in(g, 5) ? 0 : below(g, 200);
+	for (unsigned i = 0; i < op->value_len; i++)
+		op->value[i] = (char)next(g);
+}
+
+static uid_t make_id(struct generator *g)
+{
+	static const int ids[] = {-1, -1, 0, 1000, 1000, 1001, 1002, 2000};
+
+	return (uid_t)PICK(g, ids);
+}
+
+/* Times that run.c can tell from those of the clock. */
+static void make_times(struct generator *g, struct op *op)
+{
+	static const int64_t seconds[] = {0, 1, 1000000000, 1500000000, -1, 5000000000, -5000000000};
+
+	op->value_len = one_in(g, 6); /* no times at all */
+	for (unsigned i = 0; i < 2; i++) {
+		op->times[i].tv_sec = PICK(g, seconds);
+		op->times[i].tv_nsec = (long)below(g, 1000000000);
+		if (one_in(g, 5))
+			op->times[i].tv_nsec = UTIME_OMIT;
+		else if (one_in(g, 5))
+			op->times[i].tv_nsec = UTIME_NOW;
+		else if (one_in(g, 30))
+			op->times[i].tv_nsec = 1000000000 + (long)below(g, 3);
+	}
+	if (op->kind == OP_futimens && !one_in(g, 20))
+		op->flags = 0;
+}
+
+static void make_attributes(struct generator *g, struct op *op)
+{
+	static const unsigned flags[] = {0, 0, 0, AT_SYMLINK_NOFOLLOW, AT_SYMLINK_NOFOLLOW, AT_EMPTY_PATH, 1};
+	static const int64_t sizes[] = {0, 0, 1, 100, 4095, 4096, 5000, 70000, -1, (int64_t)1 << 62};
+
+	op->flags = PICK(g, flags);
+	switch (op->kind) {
+	case OP_setxattr:
+	case OP_fsetxattr:
+		make_setxattr(g, op);
+		break;
+	case OP_removexattr:
+	case OP_fremovexattr:
+		make_xattr(g, op);
+		break;
+	case OP_chown:
+	case OP_fchown:
+		op->uid = make_id(g);
+		op->gid = make_id(g);
+		break;
+	case OP_utimens:
+	case OP_futimens:
+		make_times(g, op);
+		break;
+	case OP_truncate:
+	case OP_ftruncate:
+		op->length = PICK(g, sizes);
+		break;
+	default:
+		break;
+	}
+}
+
 void generate(struct generator *g, struct op *op)
 {
 	memset(op, 0, sizeof(*op));
@@ -204,7 +303,7 @@ void generate(struct generator *g, struct op *op)
 	case OP_lseek:
 		op->offset = (int64_t)below(g, 9000) - (one_in(g, 10) ? 100 : 0);
 		op->length = below(g, 3000);
-		op->flags = below(g, 6);
+		op->flags = one_in(g, 10) ? 5 : below(g, 3);
 		break;
 	case OP_getxattr:
 	case OP_fgetxattr:
@@ -212,6 +311,8 @@ void generate(struct generator *g, struct op *op)
 		make_xattr(g, op);
 		break;
 	default:
+		if (op->kind >= OP_setxattr)
+			make_attributes(g, op);
 		break;
 	}
 	if (op->kind == OP_link && op->flags & AT_EMPTY_PATH && one_in(g, 2))

@@ -83,6 +83,19 @@ struct calls {
 	long (*fgetxattr)(int fd, const char *name, void *value, size_t size);
 	long (*llistxattr)(const char *path, char *list, size_t size);
 	long (*flistxattr)(int fd, char *list, size_t size);
+	long (*fchmodat2)(int dfd, const char *path, mode_t mode, int flags);
+	long (*fchmod)(int fd, mode_t mode);
+	long (*fchownat)(int dfd, const char *path, uid_t uid, gid_t gid, int flags);
+	long (*fchown)(int fd, uid_t uid, gid_t gid);
+	long (*utimensat)(int dfd, const char *path, const struct timespec *times, int flags);
+	long (*truncate)(const char *path, off_t length);
+	long (*ftruncate)(int fd, off_t length);
+	long (*setxattr)(const char *path, const char *name, const void *value, size_t size, int flags);
+	long (*lsetxattr)(const char *path, const char *name, const void *value, size_t size, int flags);
+	long (*fsetxattr)(int fd, const char *name, const void *value, size_t size, int flags);
+	long (*removexattr)(const char *path, const char *name);
+	long (*lremovexattr)(const char *path, const char *name);
+	long (*fremovexattr)(int fd, const char *name);
 };
 extern const struct calls calls_kernel, calls_shale;
 

@@ -159,6 +159,63 @@ static long k_flistxattr(int fd, char *list, size_t size)
 	return result(flistxattr(fd, list, size));
 }
 
+#ifndef SYS_fchmodat2
+#define SYS_fchmodat2 452
+#endif
+
+static long k_fchmodat2(int dfd, const char *path, mode_t mode, int flags)
+{
+	return result(syscall(SYS_fchmodat2, dfd, path, mode, flags));
+}
+static long k_fchmod(int fd, mode_t mode)
+{
+	return result(syscall(SYS_fchmod, fd, mode));
+}
+static long k_fchownat(int dfd, const char *path, uid_t uid, gid_t gid, int flags)
+{
+	return result(syscall(SYS_fchownat, dfd, path, uid, gid, flags));
+}
+static long k_fchown(int fd, uid_t uid, gid_t gid)
+{
+	return result(syscall(SYS_fchown, fd, uid, gid));
+}
+static long k_utimensat(int dfd, const char *path, const struct timespec *times, int flags)
+{
+	return result(syscall(SYS_utimensat, dfd, path, times, flags));
+}
+static long k_truncate(const char *path, off_t length)
+{
+	return result(syscall(SYS_truncate, path, length));
+}
+static long k_ftruncate(int fd, off_t length)
+{
+	return result(syscall(SYS_ftruncate, fd, length));
+}
+static long k_setxattr(const char *path, const char *name, const void *value, size_t size, int flags)
+{
+	return result(syscall(SYS_setxattr, path, name, value, size, flags));
+}
+static long k_lsetxattr(const char *path, const char *name, const void *value, size_t size, int flags)
+{
+	return result(syscall(SYS_lsetxattr, path, name, value, size, flags));
+}
+static long k_fsetxattr(int fd, const char *name, const void *value, size_t size, int flags)
+{
+	return result(syscall(SYS_fsetxattr, fd, name, value, size, flags));
+}
+static long k_removexattr(const char *path, const char *name)
+{
+	return result(syscall(SYS_removexattr, path, name));
+}
+static long k_lremovexattr(const char *path, const char *name)
+{
+	return result(syscall(SYS_lremovexattr, path, name));
+}
+static long k_fremovexattr(int fd, const char *name)
+{
+	return result(syscall(SYS_fremovexattr, fd, name));
+}
+
 const struct calls calls_kernel = {
 	.name = "kernel",
 	.openat = k_openat,
@@ -186,6 +243,19 @@ const struct calls calls_kernel = {
 	.fgetxattr = k_fgetxattr,
 	.llistxattr = k_llistxattr,
 	.flistxattr = k_flistxattr,
+	.fchmodat2 = k_fchmodat2,
+	.fchmod = k_fchmod,
+	.fchownat = k_fchownat,
+	.fchown = k_fchown,
+	.utimensat = k_utimensat,
+	.truncate = k_truncate,
+	.ftruncate = k_ftruncate,
+	.setxattr = k_setxattr,
+	.lsetxattr = k_lsetxattr,
+	.fsetxattr = k_fsetxattr,
+	.removexattr = k_removexattr,
+	.lremovexattr = k_lremovexattr,
+	.fremovexattr = k_fremovexattr,
 };
 
 /* The thread gets what a process of that user would have. */

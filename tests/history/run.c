@@ -191,6 +191,56 @@ static void run_names(const struct calls *c, const struct op *op, int dfd, int d
 	}
 }
 
+/* Calls that change attributes. False: it is none of them. */
+static bool run_attributes(const struct calls *c, const struct op *op, int dfd, int fd, struct outcome *out)
+{
+	const char *path = op->path[0];
+	bool follow = op->slot & 1;
+
+	switch (op->kind) {
+	case OP_setxattr:
+		out->result = (follow ? c->setxattr : c->lsetxattr)(path, op->name, op->value, op->value_len,
+								    (int)op->flags);
+		break;
+	case OP_fsetxattr:
+		out->result = c->fsetxattr(fd, op->name, op->value, op->value_len, (int)op->flags);
+		break;
+	case OP_removexattr:
+		out->result = (follow ? c->removexattr : c->lremovexattr)(path, op->name);
+		break;
+	case OP_fremovexattr:
+		out->result = c->fremovexattr(fd, op->name);
+		break;
+	case OP_chmod:
+		out->result = c->fchmodat2(dfd, path, op->mode, (int)op->flags);
+		break;
+	case OP_fchmod:
+		out->result = c->fchmod(fd, op->mode);
+		break;
+	case OP_chown:
+		out->result = c->fchownat(dfd, path, op->uid, op->gid, (int)op->flags);
+		break;
+	case OP_fchown:
+		out->result = c->fchown(fd, op->uid, op->gid);
+		break;
+	case OP_utimens:
+		out->result = c->utimensat(dfd, path, op->value_len ? NULL : op->times, (int)op->flags);
+		break;
+	case OP_futimens:
+		out->result = c->utimensat(fd, NULL, op->value_len ? NULL : op->times, (int)op->flags);
+		break;
+	case OP_truncate:
+		out->result = c->truncate(path, op->length);
+		break;
+	case OP_ftruncate:
+		out->result = c->ftruncate(fd, op->length);
+		break;
+	default:
+		return false;
+	}
+	return true;
+}
+
 void run_op(const struct calls *c, const struct op *op, int fds[SLOTS], struct outcome *out)
 {
 	int fd = fds[op->slot] >= 0 ? fds[op->slot] : NOT_OPEN, dfd[2];
@@ -250,7 +300,8 @@ void run_op(const struct calls *c, const struct op *op, int fds[SLOTS], struct o
 		run_bytes(c, op, dfd[0], fd, out);
 		break;
 	default:
-		run_names(c, op, dfd[0], dfd[1], out);
+		if (!run_attributes(c, op, dfd[0], fd, out))
+			run_names(c, op, dfd[0], dfd[1], out);
 		break;
 	}
 }

@@ -116,6 +116,58 @@ static long s_flistxattr(int fd, char *list, size_t size)
 {
 	return shale_flistxattr(now, fd, list, size);
 }
+static long s_fchmodat2(int dfd, const char *path, mode_t mode, int flags)
+{
+	return shale_fchmodat2(now, dfd, path, mode, flags);
+}
+static long s_fchmod(int fd, mode_t mode)
+{
+	return shale_fchmod(now, fd, mode);
+}
+static long s_fchownat(int dfd, const char *path, uid_t uid, gid_t gid, int flags)
+{
+	return shale_fchownat(now, dfd, path, uid, gid, flags);
+}
+static long s_fchown(int fd, uid_t uid, gid_t gid)
+{
+	return shale_fchown(now, fd, uid, gid);
+}
+static long s_utimensat(int dfd, const char *path, const struct timespec *times, int flags)
+{
+	return shale_utimensat(now, dfd, path, times, flags);
+}
+static long s_truncate(const char *path, off_t length)
+{
+	return shale_truncate(now, path, length);
+}
+static long s_ftruncate(int fd, off_t length)
+{
+	return shale_ftruncate(now, fd, length);
+}
+static long s_setxattr(const char *path, const char *name, const void *value, size_t size, int flags)
+{
+	return shale_setxattr(now, path, name, value, size, flags);
+}
+static long s_lsetxattr(const char *path, const char *name, const void *value, size_t size, int flags)
+{
+	return shale_lsetxattr(now, path, name, value, size, flags);
+}
+static long s_fsetxattr(int fd, const char *name, const void *value, size_t size, int flags)
+{
+	return shale_fsetxattr(now, fd, name, value, size, flags);
+}
+static long s_removexattr(const char *path, const char *name)
+{
+	return shale_removexattr(now, path, name);
+}
+static long s_lremovexattr(const char *path, const char *name)
+{
+	return shale_lremovexattr(now, path, name);
+}
+static long s_fremovexattr(int fd, const char *name)
+{
+	return shale_fremovexattr(now, fd, name);
+}
 
 const struct calls calls_shale = {
 	.name = "shale",
@@ -144,6 +196,19 @@ const struct calls calls_shale = {
 	.fgetxattr = s_fgetxattr,
 	.llistxattr = s_llistxattr,
 	.flistxattr = s_flistxattr,
+	.fchmodat2 = s_fchmodat2,
+	.fchmod = s_fchmod,
+	.fchownat = s_fchownat,
+	.fchown = s_fchown,
+	.utimensat = s_utimensat,
+	.truncate = s_truncate,
+	.ftruncate = s_ftruncate,
+	.setxattr = s_setxattr,
+	.lsetxattr = s_lsetxattr,
+	.fsetxattr = s_fsetxattr,
+	.removexattr = s_removexattr,
+	.lremovexattr = s_lremovexattr,
+	.fremovexattr = s_fremovexattr,
 };
 
 static void must(long err, const char *what)
