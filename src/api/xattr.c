@@ -111,7 +111,8 @@ static int setxattr_of(struct shale_task *task, const char *path, bool follow, i
 {
 	if (!name || (size && !value))
 		return -EFAULT;
-	return (int)api_call(task, do_setxattr(AT_FDCWD, path, follow ? LOOKUP_FOLLOW : 0, fd, name, value, size, flags));
+	return (int)api_call(
+		task, do_setxattr(AT_FDCWD, path, follow ? LOOKUP_FOLLOW : 0, fd, name, value, size, flags));
 }
 
 int shale_setxattr(struct shale_task *task, const char *path, const char *name, const void *value,
@@ -134,7 +135,8 @@ int shale_fsetxattr(struct shale_task *task, int fd, const char *name, const voi
 
 int shale_removexattr(struct shale_task *task, const char *path, const char *name)
 {
-	return path && name ? (int)api_call(task, do_removexattr(AT_FDCWD, path, LOOKUP_FOLLOW, -1, name)) : -EFAULT;
+	return path && name ? (int)api_call(task, do_removexattr(AT_FDCWD, path, LOOKUP_FOLLOW, -1, name))
+			    : -EFAULT;
 }
 
 int shale_lremovexattr(struct shale_task *task, const char *path, const char *name)

@@ -99,8 +99,8 @@ long ksys_getdents64(int fd, void *dirents, size_t bytes);
 long do_getxattr(int dfd, const char *name, unsigned lookup_flags, int fd, const char *attr, void *value,
 		 size_t size);
 long do_listxattr(int dfd, const char *name, unsigned lookup_flags, int fd, char *list, size_t size);
-long do_setxattr(int dfd, const char *name, unsigned lookup_flags, int fd, const char *attr, const void *value,
-		 size_t size, int flags);
+long do_setxattr(int dfd, const char *name, unsigned lookup_flags, int fd, const char *attr,
+		 const void *value, size_t size, int flags);
 long do_removexattr(int dfd, const char *name, unsigned lookup_flags, int fd, const char *attr);
 long ksys_dup(int fd);
 long ksys_dup2(int oldfd, int newfd);

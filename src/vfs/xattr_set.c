@@ -20,8 +20,8 @@
 
 #define XATTR_NAME_CAPS "security.capability"
 
-// A program's capabilities (capabilities(7), versions 2 and 3): a revision, then words, the last of version 3 the user
-// that is root where they hold.
+// A program's capabilities (capabilities(7), versions 2 and 3): a revision, then words, the last of version 3
+// the user that is root where they hold.
 #define VFS_CAP_REVISION_MASK 0xff000000u
 #define VFS_CAP_REVISION_2    0x02000000u
 #define VFS_CAP_REVISION_3    0x03000000u
@@ -239,8 +239,8 @@ static int change_xattr(const struct xattr_place *at, const struct xattr_change 
 	return err;
 }
 
-long do_setxattr(int dfd, const char *name, unsigned lookup_flags, int fd, const char *attr, const void *value,
-		 size_t size, int flags)
+long do_setxattr(int dfd, const char *name, unsigned lookup_flags, int fd, const char *attr,
+		 const void *value, size_t size, int flags)
 {
 	const struct xattr_place at = {dfd, name, lookup_flags, fd};
 	const struct xattr_change x = {.name = attr, .value = value ?: "", .size = size, .flags = flags};

@@ -300,10 +300,11 @@ void generate(struct generator *g, struct op *op)
 		op->mode = one_in(g, 2) ? 022 : make_mode(g);
 		break;
 	case OP_pread:
+	case OP_pwrite:
 	case OP_lseek:
 		op->offset = (int64_t)below(g, 9000) - (one_in(g, 10) ? 100 : 0);
 		op->length = below(g, 3000);
-		op->flags = one_in(g, 10) ? 5 : below(g, 3);
+		op->flags = below(g, 6);
 		break;
 	case OP_getxattr:
 	case OP_fgetxattr:

@@ -65,6 +65,7 @@ struct calls {
 	long (*faccessat)(int dfd, const char *path, int mode, int flags);
 	long (*getdents)(int fd, void *buf, size_t size);
 	long (*pread)(int fd, void *buf, size_t size, off_t at);
+	long (*pwrite)(int fd, const void *buf, size_t size, off_t at);
 	long (*lseek)(int fd, off_t offset, int whence);
 	long (*mkdirat)(int dfd, const char *path, mode_t mode);
 	long (*mknodat)(int dfd, const char *path, mode_t mode, dev_t dev);

@@ -86,6 +86,10 @@ static long k_pread(int fd, void *buf, size_t size, off_t at)
 {
 	return result(syscall(SYS_pread64, fd, buf, size, at));
 }
+static long k_pwrite(int fd, const void *buf, size_t size, off_t at)
+{
+	return result(syscall(SYS_pwrite64, fd, buf, size, at));
+}
 static long k_lseek(int fd, off_t offset, int whence)
 {
 	return result(syscall(SYS_lseek, fd, offset, whence));
@@ -225,6 +229,7 @@ const struct calls calls_kernel = {
 	.faccessat = k_faccessat,
 	.getdents = k_getdents,
 	.pread = k_pread,
+	.pwrite = k_pwrite,
 	.lseek = k_lseek,
 	.mkdirat = k_mkdirat,
 	.mknodat = k_mknodat,

@@ -127,6 +127,14 @@ static void sort_names(struct outcome *out)
 	}
 }
 
+static void do_pwrite(const struct calls *c, const struct op *op, int fd, struct outcome *out)
+{
+	char data[3000];
+
+	memset(data, (int)op->flags + 1, sizeof(data));
+	out->result = c->pwrite(fd, data, (size_t)op->length, op->offset);
+}
+
 /* Calls that answer with bytes. */
 static void run_bytes(const struct calls *c, const struct op *op, int dfd, int fd, struct outcome *out)
 {
@@ -278,6 +286,9 @@ void run_op(const struct calls *c, const struct op *op, int fds[SLOTS], struct o
 		break;
 	case OP_lseek:
 		do_lseek(c, op, fd, out);
+		break;
+	case OP_pwrite:
+		do_pwrite(c, op, fd, out);
 		break;
 	case OP_umask:
 		out->result = c->umask(op->mode);

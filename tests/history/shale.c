@@ -44,6 +44,10 @@ static long s_pread(int fd, void *buf, size_t size, off_t at)
 {
 	return shale_pread(now, fd, buf, size, at);
 }
+static long s_pwrite(int fd, const void *buf, size_t size, off_t at)
+{
+	return shale_pwrite(now, fd, buf, size, at);
+}
 static long s_lseek(int fd, off_t offset, int whence)
 {
 	return shale_lseek(now, fd, offset, whence);
@@ -178,6 +182,7 @@ const struct calls calls_shale = {
 	.faccessat = s_faccessat,
 	.getdents = s_getdents,
 	.pread = s_pread,
+	.pwrite = s_pwrite,
 	.lseek = s_lseek,
 	.mkdirat = s_mkdirat,
 	.mknodat = s_mknodat,
