@@ -11,6 +11,7 @@ struct orphan_case {
 	void (*damage)(struct image *im, struct ext4_inode *a, struct ext4_inode *b, u64 ino_a, u64 ino_b);
 	long blocks, inodes; /* more than before */
 	const char *message; /* NULL: no "damaged", no "names inode" */
+	long mount;          /* errno of the mount */
 };
 
 static void unlink_inode(struct ext4_inode *inode)
@@ -101,14 +102,53 @@ static void in_file_without_magic(struct image *im, struct ext4_inode *a, struct
 	orphan_file_block(im, 1)[254] = cpu_to_le32(0);
 }
 
-static void statfs_of(struct image *im, struct statfs *out, char *log, size_t log_size)
+/* Without the flag that says so: Linux looks all the same. */
+static void in_file_not_needed(struct image *im, struct ext4_inode *a, struct ext4_inode *b, u64 ino_a,
+			       u64 ino_b)
 {
-	struct mounted m;
+	in_file(im, a, b, ino_a, ino_b);
+	image_super(im)->s_feature_ro_compat.v &= ~cpu_to_le32(EXT4_FEATURE_RO_COMPAT_ORPHAN_PRESENT).v;
+}
 
-	image_mount(im, &m);
-	assert_int_equal(shale_statfs(m.task, "/mnt", out), 0);
+static void not_needed_without_magic(struct image *im, struct ext4_inode *a, struct ext4_inode *b, u64 ino_a,
+				     u64 ino_b)
+{
+	orphan_file_block(im, 1)[254] = cpu_to_le32(0);
+}
+
+static void in_file_too_long(struct image *im, struct ext4_inode *a, struct ext4_inode *b, u64 ino_a,
+			     u64 ino_b)
+{
+	struct ext4_inode *file = image_inode(im, le32_to_cpu(image_super(im)->s_orphan_file_inum));
+
+	file->i_size_lo = cpu_to_le32(513 * 1024);
+}
+
+static void in_file_with_errors(struct image *im, struct ext4_inode *a, struct ext4_inode *b, u64 ino_a,
+				u64 ino_b)
+{
+	in_file(im, a, b, ino_a, ino_b);
+	image_super(im)->s_state = cpu_to_le16(EXT4_ERROR_FS);
+}
+
+/* What the mount said. */
+static long statfs_of(struct image *im, struct statfs *out, char *log, size_t log_size)
+{
+	struct shale_options options = SHALE_OPTIONS_INIT;
+	struct mounted m;
+	long err;
+
+	options.threads = 0;
+	assert_int_equal(shale_new(&options, &m.machine), 0);
+	assert_int_equal(shale_task_new(m.machine, NULL, &m.task), 0);
+	assert_int_equal(shale_disk_add(m.machine, "a", im->path, SHALE_DISK_READ_ONLY | SHALE_DISK_UNLOCKED),
+			 0);
+	err = shale_mount(m.task, "/dev/a", "/mnt", "ext4", MS_RDONLY, NULL);
+	if (!err)
+		assert_int_equal(shale_statfs(m.task, "/mnt", out), 0);
 	shale_log_read(m.machine, log, log_size);
 	image_unmount(&m);
+	return err;
 }
 
 static void test_ext4_orphans(void **state)
@@ -125,7 +165,12 @@ static void test_ext4_orphans(void **state)
 		{with_errors, 0, 0, NULL},
 		{in_file, 25, 2, NULL},
 		{in_file_twice, 25, 2, "the orphan file names inode"},
-		{in_file_without_magic, 5, 1, "block of the orphan file has a wrong magic number"},
+		{in_file_not_needed, 25, 2, NULL},
+		{in_file_without_magic, 0, 0, "block of the orphan file has a wrong magic number", -EUCLEAN},
+		{not_needed_without_magic, 0, 0, "block of the orphan file has a wrong magic number",
+		 -EUCLEAN},
+		{in_file_too_long, 0, 0, "cannot be the orphan file", -EUCLEAN},
+		{in_file_with_errors, 0, 0, NULL},
 	};
 	static char log[1 << 16];
 	struct statfs before, after;
@@ -139,7 +184,7 @@ static void test_ext4_orphans(void **state)
 			"image 4M");
 	ino_a = image_ino(&im, "/mnt/a");
 	ino_b = image_ino(&im, "/mnt/b");
-	statfs_of(&im, &before, log, sizeof(log));
+	assert_int_equal(statfs_of(&im, &before, log, sizeof(log)), 0);
 	whole = malloc(im.size);
 	assert_non_null(whole);
 	memcpy(whole, im.bytes, im.size);
@@ -147,8 +192,9 @@ static void test_ext4_orphans(void **state)
 		const struct orphan_case *c = &cases[i];
 
 		c->damage(&im, image_inode(&im, ino_a), image_inode(&im, ino_b), ino_a, ino_b);
-		statfs_of(&im, &after, log, sizeof(log));
-		if ((long)(after.f_bfree - before.f_bfree) != c->blocks ||
+		after = before;
+		if (statfs_of(&im, &after, log, sizeof(log)) != c->mount ||
+		    (long)(after.f_bfree - before.f_bfree) != c->blocks ||
 		    (long)(after.f_ffree - before.f_ffree) != c->inodes ||
 		    (c->message ? !strstr(log, c->message)
 				: strstr(log, "damaged") || strstr(log, "names inode"))) {
@@ -163,10 +209,12 @@ static void test_ext4_orphans(void **state)
 	image_remove(&im);
 }
 
-/* Linux refuses each of these ("get orphan inode failed"), whether the orphan file is needed or not. */
+/* Linux refuses each of these ("get orphan inode failed", "bad magic"), whether the orphan file is needed or
+ * not. */
 static void test_no_orphan_file(void **state)
 {
-	static const u32 numbers[] = {0, EXT4_BAD_INO, 13, 64, 65, 0xffffffff};
+	static const u32 numbers[] = {0,  EXT4_BAD_INO, EXT4_ROOT_INO, EXT4_JOURNAL_INO, 11, 13,
+				      64, 65,           0xffffffff};
 	struct shale_options options = {.size = sizeof(options), .threads = 0, .seed = 1};
 	struct image im;
 

@@ -376,6 +376,11 @@ int ext4_xattr_inline_place(struct inode *inode, u32 *at, u32 *bytes) __must_che
 /* xattr_inode.c: the value of an entry that lies in an inode; its e_value_size bytes are returned. */
 struct ext4_xattr_entry;
 ssize_t ext4_xattr_inode_read(struct inode *inode, const struct ext4_xattr_entry *e, void *buffer);
+int ext4_xattr_inode_refs(struct inode *ea, u64 *refs) __must_check; /* how many entries name it */
+/* Calls `fn` for each entry whose value lies in an inode; an error ends it. xattr.c */
+int ext4_xattr_values_walk(struct inode *inode,
+			   int (*fn)(void *arg, const struct ext4_xattr_entry *e, bool in_block),
+			   void *arg) __must_check;
 /* Does the entry's hash fit its name and its value, in words of 32 bits? Of a value in an inode: its
  * checksum. */
 bool ext4_xattr_hash_valid(const struct ext4_xattr_entry *e, const void *words, size_t count);

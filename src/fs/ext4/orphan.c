@@ -2,7 +2,8 @@
 /*
  * Orphans at mount: inodes that had no name left but were open when the volume was last in use, or that were
  * being truncated. Recovery deletes the former; nobody can find them anyway, so what is seen of that is free
- * space, and only that is counted. The others are truncated to their size, in the remap.
+ * space, and only that is counted: of the inode, its attributes' block, and the inodes that hold values for
+ * it alone. The others are truncated to their size, in the remap.
  *
  * They are named by a list that begins in the super block and goes on through the inodes, or by the blocks of
  * the orphan file. Each number counts once, so that the list ends.
@@ -12,12 +13,13 @@
 #include "base/xarray.h"
 #include "fs/ext4/ext4_internal.h"
 
-#define ORPHAN_FILE_MAX (8u << 20) /* bytes */
+#define ORPHAN_FILE_MAX 512u /* blocks */
 
 struct orphans {
 	struct super_block *sb;
 	unsigned long *seen;       /* a bit an inode */
 	struct xarray attr_blocks; /* pblk → how many inodes that had it were deleted */
+	struct xarray values;      /* inode that holds a value → how many of its entries went */
 	u64 deleted;
 	u32 *linked; /* those that have names: to be truncated */
 	u32 nr_linked, room;
@@ -59,22 +61,68 @@ static int attributes_unused(struct orphans *o, const struct inode *inode, bool 
 	return xa_err(xa_store(&o->attr_blocks, pblk, xa_mk_value(gone)));
 }
 
-static int orphan_delete(struct orphans *o, const struct inode *inode)
+static u64 clusters_of(const struct inode *inode)
 {
-	struct ext4_sb_info *sbi = EXT4_SB(o->sb);
-	u64 clusters = inode->i_blocks >> (sbi->block_bits - 9 + sbi->cluster_bits);
-	bool unused = true;
+	const struct ext4_sb_info *sbi = EXT4_SB(inode->i_sb);
 
-	if (EXT4_I(inode)->i_file_acl) {
-		int err = attributes_unused(o, inode, &unused);
+	return inode->i_blocks >> (sbi->block_bits - 9 + sbi->cluster_bits);
+}
 
-		if (err)
-			return err;
-	}
-	if (!unused && clusters)
-		clusters--;
+static void count_free(struct ext4_sb_info *sbi, u64 clusters)
+{
 	sbi->free_clusters = min(sbi->free_clusters + clusters, sbi->blocks_count >> sbi->cluster_bits);
 	sbi->free_inodes = min_t(u64, sbi->free_inodes + 1, le32_to_cpu(sbi->es.s_inodes_count));
+}
+
+/* An inode that is deleted, and what goes with it. */
+struct deleting {
+	struct orphans *o;
+	u64 clusters;   /* its own; i_blocks counts those of its values as well */
+	bool block_too; /* nobody else has its block of attributes */
+};
+
+/* An attribute whose value lies in an inode: that goes with the last entry that names it. */
+static int value_delete(void *arg, const struct ext4_xattr_entry *e, bool in_block)
+{
+	struct deleting *d = arg;
+	struct orphans *o = d->o;
+	struct ext4_sb_info *sbi = EXT4_SB(o->sb);
+	u32 ino = le32_to_cpu(e->e_value_inum);
+	u64 charged = DIV_ROUND_UP(le32_to_cpu(e->e_value_size), sbi->block_size << sbi->cluster_bits);
+	unsigned long gone = xa_to_value(xa_load(&o->values, ino)) + 1;
+	struct inode *value;
+	u64 refs;
+	int err;
+
+	d->clusters -= min(charged, d->clusters);
+	if (in_block && !d->block_too)
+		return 0;
+	err = xa_err(xa_store(&o->values, ino, xa_mk_value(gone)));
+	if (!err)
+		err = ext4_iget(o->sb, ino, EXT4_IGET_EA, &value);
+	if (err)
+		return err == -ENOMEM || err == -EIO ? err : 0; /* a damaged one stays */
+	err = ext4_xattr_inode_refs(value, &refs);
+	if (!err && gone == refs)
+		count_free(sbi, clusters_of(value));
+	iput(value);
+	return err;
+}
+
+static int orphan_delete(struct orphans *o, struct inode *inode)
+{
+	struct deleting d = {.o = o, .clusters = clusters_of(inode), .block_too = true};
+	int err = 0;
+
+	if (EXT4_I(inode)->i_file_acl)
+		err = attributes_unused(o, inode, &d.block_too);
+	if (!err && ext4_has_incompat(EXT4_SB(o->sb), EXT4_FEATURE_INCOMPAT_EA_INODE))
+		err = ext4_xattr_values_walk(inode, value_delete, &d);
+	if (err)
+		return err;
+	if (!d.block_too && d.clusters)
+		d.clusters--;
+	count_free(EXT4_SB(o->sb), d.clusters);
 	o->deleted++;
 	return 0;
 }
@@ -169,6 +217,7 @@ static int orphan_block_verify(const struct buffer_head *bh, void *ctx, u64 owne
 
 static const struct buffer_verifier orphan_verifier = {.name = "orphan file", .verify = orphan_block_verify};
 
+/* Reads a block of the orphan file, and takes the orphans that it names if there is a list for them. */
 static int orphan_file_block(struct orphans *o, struct inode *file, u32 lblk)
 {
 	struct buffer_head *bh;
@@ -178,7 +227,8 @@ static int orphan_file_block(struct orphans *o, struct inode *file, u32 lblk)
 	if (err)
 		return err;
 	numbers = bh->b_data;
-	for (u32 i = 0; i < (bh->b_size - sizeof(struct ext4_orphan_block_tail)) / sizeof(le32); i++) {
+	for (u32 i = 0; o->seen && i < (bh->b_size - sizeof(struct ext4_orphan_block_tail)) / sizeof(le32);
+	     i++) {
 		u32 ino = le32_to_cpu(numbers[i]), next;
 
 		if (!ino)
@@ -206,58 +256,50 @@ static int orphan_file_open(struct super_block *sb, struct inode **file)
 	return err;
 }
 
-/* A volume that has an orphan file is mounted only where it is there, needed or not. */
-static int orphan_file_probe(struct super_block *sb)
-{
-	struct inode *file;
-	int err;
-
-	if (!ext4_has_compat(EXT4_SB(sb), EXT4_FEATURE_COMPAT_ORPHAN_FILE))
-		return 0;
-	err = orphan_file_open(sb, &file);
-	if (!err)
-		iput(file);
-	return err;
-}
-
+/* As on Linux a volume is mounted only where every block of its orphan file is sound, needed or not. */
 static int orphan_file(struct orphans *o)
 {
 	const struct ext4_sb_info *sbi = EXT4_SB(o->sb);
 	struct inode *file;
-	u64 size;
+	u64 blocks;
 	int err = orphan_file_open(o->sb, &file);
 
 	if (err)
 		return err;
-	size = i_size_read(file);
-	if (!S_ISREG(file->i_mode) || ext4_has_inline_data(file) || size > ORPHAN_FILE_MAX) {
+	blocks = i_size_read(file) >> sbi->block_bits;
+	if (!S_ISREG(file->i_mode) || ext4_has_inline_data(file) || blocks > ORPHAN_FILE_MAX) {
 		ext4_error_inode(file, 0, "cannot be the orphan file");
 		err = -EFSCORRUPTED;
 	}
-	for (u32 lblk = 0; !err && lblk < size >> sbi->block_bits; lblk++)
-		err = orphan_file_block(o, file, lblk);
+	for (u32 lblk = 0; !err && lblk < blocks;) {
+		struct ext4_map map = {.lblk = lblk, .len = (u32)blocks - lblk};
+
+		err = ext4_map_blocks(file, &map);
+		if (!err && map.mapped)
+			breadahead(sbi->bdev, map.pblk, map.len, sbi->block_size);
+		for (u32 end = lblk + map.len; !err && lblk < end; lblk++)
+			err = orphan_file_block(o, file, lblk);
+	}
 	iput(file);
-	return err == -ENOMEM || err == -EIO ? err : 0;
+	return err;
 }
 
 int ext4_orphans_load(struct super_block *sb)
 {
 	const struct ext4_sb_info *sbi = EXT4_SB(sb);
 	struct orphans o = {.sb = sb};
-	bool file = ext4_has_compat(sbi, EXT4_FEATURE_COMPAT_ORPHAN_FILE) &&
-		    ext4_has_ro_compat(sbi, EXT4_FEATURE_RO_COMPAT_ORPHAN_PRESENT);
-	int err = orphan_file_probe(sb);
+	bool file = ext4_has_compat(sbi, EXT4_FEATURE_COMPAT_ORPHAN_FILE);
+	int err;
 
-	if (err)
-		return err;
 	/* After an error nobody goes on with them, before the volume was checked. */
 	if ((!le32_to_cpu(sbi->es.s_last_orphan) && !file) || sbi->journal_stopped ||
 	    le16_to_cpu(sbi->es.s_state) & EXT4_ERROR_FS)
-		return 0;
+		return file ? orphan_file(&o) : 0;
 	o.seen = kvcalloc(sb->s_machine, BITS_TO_LONGS(le32_to_cpu(sbi->es.s_inodes_count)), sizeof(long));
 	if (!o.seen)
 		return -ENOMEM;
 	xa_init(&o.attr_blocks, sb->s_machine);
+	xa_init(&o.values, sb->s_machine);
 	err = orphan_list(&o);
 	if (!err && file)
 		err = orphan_file(&o);
@@ -268,6 +310,7 @@ int ext4_orphans_load(struct super_block *sb)
 			 (unsigned long long)o.deleted, o.nr_linked);
 	kfree(o.linked);
 	xa_destroy(&o.attr_blocks);
+	xa_destroy(&o.values);
 	kvfree(o.seen);
 	return err;
 }

@@ -339,6 +339,30 @@ ssize_t ext4_listxattr(struct dentry *dentry, char *buffer, size_t size)
 	return used;
 }
 
+int ext4_xattr_values_walk(struct inode *inode,
+			   int (*fn)(void *arg, const struct ext4_xattr_entry *e, bool in_block), void *arg)
+{
+	int (*const areas[])(struct inode *, struct xattr_area *) = {ibody_get, block_get};
+	int err = 0;
+
+	for (size_t i = 0; i < ARRAY_SIZE(areas) && !err; i++) {
+		struct xattr_area area;
+
+		err = areas[i](inode, &area);
+		if (err == -ENODATA) {
+			err = 0;
+			continue;
+		}
+		if (err)
+			return err;
+		for (const struct ext4_xattr_entry *e = area.first; !is_last(e) && !err; e = entry_next(e))
+			if (le32_to_cpu(e->e_value_inum))
+				err = fn(arg, e, i);
+		brelse(area.bh);
+	}
+	return err;
+}
+
 static ssize_t handler_get(const struct xattr_handler *h, struct dentry *dentry, struct inode *inode,
 			   const char *name, void *buffer, size_t size)
 {

@@ -62,6 +62,21 @@ static const char *value_check(const struct inode *inode, const struct inode *ea
 	return NULL;
 }
 
+int ext4_xattr_inode_refs(struct inode *ea, u64 *refs)
+{
+	const struct ext4_inode *in;
+	struct buffer_head *bh;
+	u8 *raw;
+	int err = ext4_inode_block_get(ea->i_sb, ea->i_ino, &bh, &raw);
+
+	if (err)
+		return err;
+	in = (const void *)raw;
+	*refs = (u64)le32_to_cpu(in->i_ctime) << 32 | le32_to_cpu(in->i_version_lo);
+	brelse(bh);
+	return 0;
+}
+
 ssize_t ext4_xattr_inode_read(struct inode *inode, const struct ext4_xattr_entry *e, void *buffer)
 {
 	u32 ino = le32_to_cpu(e->e_value_inum), bytes = le32_to_cpu(e->e_value_size);
