@@ -14,8 +14,9 @@
  * else, the journal counts as damaged. e2fsck's 0 is not taken, either, where it had to take the super block
  * of another group, or to go on "despite errors", since the first one cannot be used.
  *
- * Where shale refuses the super block or the journal, or replays a journal that e2fsck does not replay to its
- * end, and e2fsck thinks otherwise, Linux decides: whether it mounts the volume.
+ * Where shale refuses the super block, the journal or what the orphan file names, or replays a journal that
+ * e2fsck does not replay to its end, and e2fsck thinks otherwise, Linux decides: whether it mounts the
+ * volume.
  */
 #ifndef SHALE_TESTS_CHECK_VERDICT_H
 #define SHALE_TESTS_CHECK_VERDICT_H

@@ -55,8 +55,11 @@ static int read_file_block(struct check *c, struct inode *inode, u32 lblk)
 	for (u32 i = 0; i < entries && !err; i++) {
 		u32 ino = le32_to_cpu(numbers[i]);
 
-		if (ino && may_be_orphan(c, ino, "file"))
-			err = check_array_add(c, &c->orphans, &ino, sizeof(ino));
+		if (!ino || !may_be_orphan(c, ino, "file"))
+			continue;
+		if (!ext4_inode_in_use(c->sb, ino))
+			check_problem(c, "orphan-list", ino, 0, "is in the file of orphans and not in use");
+		err = check_array_add(c, &c->orphans, &ino, sizeof(ino));
 	}
 	return err;
 }
