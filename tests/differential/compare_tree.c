@@ -202,6 +202,8 @@ static void compare_holes(const char *path, const long fd[2], off_t size)
 
 	for (int i = 0; i < 1000 && at <= size; i++) {
 		EACH r[s] = sides[s]->lseek((int)fd[s], at, i % 2 ? SEEK_HOLE : SEEK_DATA);
+		if (r[KERNEL] == -ENOENT) /* inline data that ends early: docs/differences.md */
+			break;
 		if (!same(i % 2 ? "SEEK_HOLE" : "SEEK_DATA", path, r[0], r[1]) || r[0] < 0)
 			break;
 		at = r[0];
@@ -591,7 +593,8 @@ int main(int argc, char **argv)
 		if (!data[s])
 			return 1;
 	}
-	if (argc > 2 && !stat(argv[2], &st) && S_ISDIR(st.st_mode)) {
+	/* Into another one's mount even root cannot look. */
+	if (argc == 5 || (argc > 2 && !stat(argv[2], &st) && S_ISDIR(st.st_mode))) {
 		start_mounted(argc, argv);
 	} else {
 		names_only = argc == 4;

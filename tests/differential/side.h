@@ -57,8 +57,9 @@ extern const struct side *sides[2];
  * first. threads: of the machine. Exits with 77 without root.
  */
 void sides_start(const char *image, const char *extra, unsigned threads, uint64_t seed);
-/* The same with debugfs in the kernel's place; paths stay absolute on both. */
-void sides_start_debugfs(const char *image);
+/* The same with debugfs in the kernel's place; paths stay absolute on both. directory, if not NULL: where the
+ * image is mounted, as below. */
+void sides_start_debugfs(const char *image, const char *directory);
 /* The same with an image for each, of which they are copies. */
 void sides_start_two(const char *kernel_image, const char *shale_image, const char *extra, unsigned threads,
 		     uint64_t seed);

@@ -151,10 +151,15 @@ void sides_start_mounted(const char *image, const char *extra, const char *direc
 		set_sys_admin(false);
 }
 
-void sides_start_debugfs(const char *image)
+void sides_start_debugfs(const char *image, const char *directory)
 {
 	sides[KERNEL] = &side_debugfs;
-	start_shale(image, NULL, 0, 1);
+	if (directory) {
+		sides[SHALE] = &side_directory;
+		directory_start(directory, 0, 0);
+	} else {
+		start_shale(image, NULL, 0, 1);
+	}
 	debugfs_start(image);
 }
 
