@@ -58,6 +58,19 @@ unsigned long try_to_free_pages(struct shale *machine,
 // What a thread allocates between these must not write out dirty pages, nor wait for who does: it holds
 // something that writing may need (an open transaction, locks of folios or of the file system). Nests.
 #define PF_MEMALLOC_NOFS 2u // in current->alloc_flags
+// What it allocates between these frees memory in the end: it may use what is left, and waits for nobody.
+#define PF_MEMALLOC 1u
+static inline unsigned memalloc_noreclaim_save(void)
+{
+	unsigned flags = current->alloc_flags;
+
+	current->alloc_flags |= PF_MEMALLOC;
+	return flags & PF_MEMALLOC;
+}
+static inline void memalloc_noreclaim_restore(unsigned saved)
+{
+	current->alloc_flags = (current->alloc_flags & ~PF_MEMALLOC) | saved;
+}
 static inline unsigned memalloc_nofs_save(void)
 {
 	unsigned flags = current->alloc_flags;

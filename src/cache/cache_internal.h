@@ -57,9 +57,6 @@ enum vm_counter {
 
 enum lru_list { LRU_NONE, LRU_INACTIVE_FILE, LRU_ACTIVE_FILE, NR_LRU_LISTS };
 
-// In current->alloc_flags: this thread reclaims; it may use what is left and must not reclaim again.
-#define PF_MEMALLOC 1u
-
 #define FOLIO_BATCH_SIZE 15
 #define SWAP_CLUSTER_MAX 32
 

@@ -40,16 +40,15 @@ static void flush_work_fn(struct work_struct *work)
 {
 	struct cache_machine *cache = container_of(work, struct cache_machine, flush);
 	unsigned long chunk = clamp_t(unsigned long, cache->limit_pages / 16, 1, FLUSH_PAGES), wrote;
-	unsigned flags = current->alloc_flags;
+	unsigned reclaim = memalloc_noreclaim_save();
 
-	current->alloc_flags |= PF_MEMALLOC;
 	do {
 		wrote = cache->flusher->write_back(cache->machine, chunk);
 		// More is begun when most of that has ended.
 		io_wait_event(cache->writeback_wait, vm_read(cache, VM_nr_writeback) <= chunk);
 		wake_up_all(&cache->reclaim_wait);
 	} while (wrote && flush_wanted(cache));
-	current->alloc_flags = flags;
+	memalloc_noreclaim_restore(reclaim);
 	WRITE_ONCE(cache->flushing, false);
 	wake_up_all(&cache->writeback_wait);
 	wake_up_all(&cache->reclaim_wait);

@@ -128,7 +128,7 @@ unsigned long invalidate_mapping_pages(struct address_space *mapping, pgoff_t st
 				       pgoff_t end); // clean, unused ones only
 // Takes out all folios of the range that are not dirty, waiting for I/O; the next reader asks the disk.
 // -EBUSY: some were dirty.
-int invalidate_inode_pages2_range(struct address_space *mapping, pgoff_t start, pgoff_t end) __must_check;
+int invalidate_inode_pages2_range(struct address_space *mapping, pgoff_t start, pgoff_t end);
 
 // Readahead (readahead.c).
 struct readahead_control {

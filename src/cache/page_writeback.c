@@ -154,14 +154,14 @@ void folio_redirty_for_writepage(struct writeback_control *wbc, struct folio *fo
 
 int do_writepages(struct address_space *mapping, struct writeback_control *wbc)
 {
-	unsigned flags = current->alloc_flags;
+	unsigned reclaim;
 	int err;
 
 	if (!mapping->a_ops->writepages || wbc->nr_to_write <= 0)
 		return 0;
-	current->alloc_flags |= PF_MEMALLOC; // what frees memory must not wait for it
+	reclaim = memalloc_noreclaim_save();
 	err = mapping->a_ops->writepages(mapping, wbc);
-	current->alloc_flags = flags;
+	memalloc_noreclaim_restore(reclaim);
 	return err;
 }
 

@@ -6,27 +6,14 @@
  * A piece is a part of a folio that one mapping covers. Holes and unwritten pieces are zeroed at once;
  * mapped ones go into bios that join pieces which follow each other in the file and on the device, over
  * folios and mappings. A folio that one piece covers needs no state: the end of its bio is the end of its
- * read. Others get a struct iomap_folio_state on folio->private: which blocks are up to date, and how many
- * bytes are on their way. It goes away when the folio is complete; after an error it stays, so that only
- * what is missing is read again.
- *
- * The folio lock guards the making and the freeing of the state; completions set bits and count down without
- * locks, and the last one ends the folio's read.
+ * read. Others get a struct iomap_folio_state (folio_state.c). It goes away when the folio is complete and
+ * clean; after an error it stays, so that only what is missing is read again.
  */
-#include "iomap/iomap.h"
+#include "iomap/iomap_internal.h"
 
-#include "base/alloc.h"
-#include "base/bitmap.h"
-#include "cache/folio.h"
 #include "cache/folio_bio.h"
 
 #include <string.h>
-
-struct iomap_folio_state {
-	atomic_t pending; // bytes on their way, and one for who starts them
-	unsigned nr_blocks, blkbits;
-	unsigned long uptodate[];
-};
 
 // What one call of readpage works on.
 struct iomap_readpage_ctx {
@@ -38,53 +25,6 @@ struct iomap_readpage_ctx {
 	struct folio_bio *fb;
 };
 
-static size_t ifs_bytes(unsigned nr_blocks)
-{
-	return sizeof(struct iomap_folio_state) + BITS_TO_LONGS(nr_blocks) * sizeof(unsigned long);
-}
-
-static void ifs_free(struct folio *folio, struct shale *machine)
-{
-	struct iomap_folio_state *ifs = folio_detach_private(folio);
-
-	if (!ifs)
-		return;
-	machine_uncharge(machine, ifs_bytes(ifs->nr_blocks));
-	kfree(ifs);
-}
-
-static struct iomap_folio_state *ifs_alloc(struct folio *folio, unsigned blkbits, struct shale *machine)
-{
-	unsigned nr_blocks = folio_size(folio) >> blkbits;
-	struct iomap_folio_state *ifs = kzalloc(machine, ifs_bytes(nr_blocks));
-
-	if (!ifs)
-		return NULL;
-	machine_charge(machine, ifs_bytes(nr_blocks));
-	atomic_set(&ifs->pending, 1);
-	ifs->nr_blocks = nr_blocks;
-	ifs->blkbits = blkbits;
-	folio_attach_private(folio, ifs);
-	return ifs;
-}
-
-static void ifs_set_range_uptodate(struct iomap_folio_state *ifs, size_t offset, size_t len)
-{
-	for (size_t i = offset >> ifs->blkbits; i <= (offset + len - 1) >> ifs->blkbits; i++)
-		set_bit(i, ifs->uptodate);
-}
-
-// Bytes from `offset` on, up to `len`, that are alike: up to date (*uptodate) or not.
-static size_t ifs_run(const struct iomap_folio_state *ifs, size_t offset, size_t len, bool *uptodate)
-{
-	size_t first = offset >> ifs->blkbits, i = first;
-
-	*uptodate = test_bit(i, ifs->uptodate);
-	while (i <= (offset + len - 1) >> ifs->blkbits && test_bit(i, ifs->uptodate) == *uptodate)
-		i++;
-	return min(len, (i << ifs->blkbits) - offset);
-}
-
 // So many bytes less, or the starter (1) is done; the last one ends the read.
 static void ifs_put_pending(struct folio *folio, struct iomap_folio_state *ifs, size_t nr)
 {
@@ -92,8 +32,9 @@ static void ifs_put_pending(struct folio *folio, struct iomap_folio_state *ifs, 
 
 	if (!atomic_sub_and_test(nr, &ifs->pending))
 		return;
-	complete = bitmap_full(ifs->uptodate, ifs->nr_blocks);
-	if (complete)
+	complete = ifs_fully_uptodate(ifs);
+	// What is dirty, or on its way to the disk, is told by block.
+	if (complete && !folio_test_dirty(folio) && !folio_test_writeback(folio))
 		ifs_free(folio, folio_mapping(folio)->machine);
 	folio_end_read(folio, complete);
 }
@@ -199,7 +140,7 @@ static s64 iomap_read_piece(struct iomap_readpage_ctx *ctx, const struct iomap_i
 	if (map->type == IOMAP_INLINE)
 		len = ctx->end - pos; // inline data is all there is
 	if (!ctx->ifs && (offset || pos + len < ctx->end)) {
-		ctx->ifs = ifs_alloc(folio, iter->inode->i_blkbits, folio_mapping(folio)->machine);
+		ctx->ifs = ifs_alloc(folio, iter->inode->i_blkbits);
 		if (!ctx->ifs)
 			return -ENOMEM;
 		if (ctx->end < folio_pos(folio) + folio_size(folio))
@@ -286,26 +227,4 @@ void iomap_readahead(struct readahead_control *rac, struct inode *inode, const s
 		iter.processed = iomap_readahead_iter(&ctx, &iter);
 	iomap_folio_finish(&ctx, ret);
 	folio_bio_submit(ctx.fb);
-}
-
-bool iomap_is_partially_uptodate(struct folio *folio, size_t from, size_t count)
-{
-	struct iomap_folio_state *ifs = folio_get_private(folio);
-	bool uptodate;
-
-	if (!ifs || !count)
-		return false;
-	return ifs_run(ifs, from, min(count, folio_size(folio) - from), &uptodate) >= count && uptodate;
-}
-
-void iomap_invalidate_folio(struct folio *folio, size_t offset, size_t length)
-{
-	if (offset == 0 && length == folio_size(folio))
-		ifs_free(folio, folio_mapping(folio)->machine);
-}
-
-bool iomap_release_folio(struct folio *folio)
-{
-	ifs_free(folio, folio_mapping(folio)->machine);
-	return true;
 }

@@ -23,6 +23,8 @@ static int iomap_iter_advance(struct iomap_iter *iter, const struct iomap_ops *o
 		if (err < 0 && processed <= 0)
 			return err;
 	}
+	if (!processed && iter->iomap.flags & IOMAP_F_STALE)
+		return 1;
 	if (processed <= 0)
 		return (int)processed;
 	iter->pos += processed;
