@@ -16,6 +16,7 @@
 #include "mount.h"
 
 #include <fuse3/fuse_lowlevel.h>
+#include <pthread.h>
 
 /* A node's number is a handle of this size. */
 #define NODE_BYTES sizeof(uint64_t)
@@ -37,7 +38,8 @@ struct fuse_worker {
 	struct fuse_front *front;
 	struct shale_task *task;
 	int fd;
-	bool ended; /* atomic */
+	pthread_t first; /* who waits for the workers */
+	bool ended;      /* atomic */
 	char *request, *reply;
 };
 /* Of the running thread. */

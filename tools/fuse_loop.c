@@ -48,14 +48,17 @@ static void count_request(struct fuse_counters *counters, const struct fuse_in_h
 /* One request; false: there will be no more. */
 static bool serve_one(struct fuse_worker *w)
 {
-	ssize_t n = read(w->fd, w->request, FUSE_REPLY_BYTES + 4096);
-	struct fuse_buf buf = {.mem = w->request, .size = (size_t)n};
+	struct fuse_buf buf = {.mem = w->request};
+	ssize_t n;
+
+	n = read(w->fd, w->request, FUSE_REPLY_BYTES + 4096);
 
 	/* ENOENT: the request was taken back. */
 	if (n < 0)
 		return errno == EINTR || errno == EAGAIN || errno == ENOENT;
 	if ((size_t)n < sizeof(struct fuse_in_header))
 		return false;
+	buf.size = (size_t)n;
 	count_request(w->front->counters, (const void *)w->request);
 	fuse_session_process_buf(w->front->session, &buf);
 	return true;
@@ -69,13 +72,13 @@ static void *serve(void *arg)
 	while (!__atomic_load_n(&ending, __ATOMIC_RELAXED) && serve_one(w))
 		;
 	__atomic_store_n(&w->ended, true, __ATOMIC_RELEASE);
-	kill(getpid(), END_SIGNAL); /* one that has ended ends all */
+	pthread_kill(w->first, END_SIGNAL); /* one that has ended ends all */
 	return NULL;
 }
 
 static int worker_init(struct fuse_worker *w, struct fuse_front *front, int fd)
 {
-	*w = (struct fuse_worker){.front = front, .fd = fd};
+	*w = (struct fuse_worker){.front = front, .fd = fd, .first = pthread_self()};
 	/* Touched only as far as requests and replies are long. */
 	w->request = malloc(FUSE_REPLY_BYTES + 4096);
 	w->reply = malloc(FUSE_REPLY_BYTES);

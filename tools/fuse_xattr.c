@@ -5,7 +5,10 @@
  */
 #include "fuse.h"
 
+#include <endian.h>
 #include <linux/limits.h>
+#include <linux/posix_acl.h>
+#include <linux/posix_acl_xattr.h>
 #include <string.h>
 
 /* What getxattrat(2) takes; the headers of older systems lack it. */
@@ -21,6 +24,25 @@ static const char trusted[] = "trusted.";
 static bool hidden(fuse_req_t req, const char *name)
 {
 	return !strncmp(name, trusted, sizeof(trusted) - 1) && fuse_req_ctx(req)->uid != 0;
+}
+
+/* An access list names users and groups by their ids, which the mount may show as others; in place. */
+static void acl_as_wished(const char *name, char *value, ssize_t n)
+{
+	const struct mount_wish *wish = fuse_self->front->wish;
+	struct posix_acl_xattr_entry entry;
+
+	if (!wish->owner || strncmp(name, "system.posix_acl_", 17))
+		return;
+	for (char *at = value + sizeof(struct posix_acl_xattr_header); at + sizeof(entry) <= value + n;
+	     at += sizeof(entry)) {
+		memcpy(&entry, at, sizeof(entry));
+		if (entry.e_id == 0 && le16toh(entry.e_tag) == ACL_USER)
+			entry.e_id = htole32(wish->caller_uid);
+		if (entry.e_id == 0 && le16toh(entry.e_tag) == ACL_GROUP)
+			entry.e_id = htole32(wish->caller_gid);
+		memcpy(at, &entry, sizeof(entry));
+	}
 }
 
 /* size 0: how long is it? */
@@ -49,6 +71,7 @@ void fuse_op_getxattr(fuse_req_t req, fuse_ino_t node, const char *name, size_t 
 	args.value = (uintptr_t)fuse_self->reply;
 	fd = node_open(node, O_PATH);
 	n = fd < 0 ? fd : shale_getxattrat(fuse_self->task, fd, "", AT_EMPTY_PATH, name, &args, sizeof(args));
+	acl_as_wished(name, fuse_self->reply, n);
 	reply_bytes(req, size, n);
 	node_close(fd);
 }
