@@ -46,7 +46,7 @@ void fuse_counters_write(const struct fuse_counters *counters, int fd);
 
 /* mount_host.c: the host's side. */
 struct host_mount {
-	uint64_t id; /* of the mount table; 0: none */
+	uint64_t id; /* 0: none */
 	unsigned major, minor;
 	uid_t user; /* who mounted */
 };
@@ -54,6 +54,8 @@ struct host_mount {
 bool host_mount_find(const char *target, struct host_mount *out);
 /* Mounts; the descriptor of /dev/fuse, or -1 after the error was told. */
 int host_mount(const struct mount_wish *wish);
+/* Lets the kernel read as far ahead as its requests may be long; root only. */
+void host_mount_read_ahead(const struct host_mount *mount);
 /* Of the words that are flags of mount(2): MS_*. */
 unsigned long host_mount_flags(const char *kernel);
 /* 0, or negative errno (root), or -EBUSY for whatever fusermount3 has told. */

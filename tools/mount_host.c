@@ -11,6 +11,12 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#ifdef STATX_MNT_ID_UNIQUE
+#define MNT_ID_UNIQUE STATX_MNT_ID_UNIQUE
+#else
+#define MNT_ID_UNIQUE 0x4000u
+#endif
+
 /* A path in the mount table: \040 for a blank. In place. */
 static void unescape(char *text)
 {
@@ -47,6 +53,18 @@ static bool line_is(char *line, const char *target, struct host_mount *out)
 	return !strcmp(place, target);
 }
 
+/* Numbers of mounts are given again soon; since Linux 6.8 there is one that is not. The daemon is not asked.
+ */
+static uint64_t unique_id(const char *target, uint64_t otherwise)
+{
+	struct statx stx;
+
+	if (statx(AT_FDCWD, target, AT_STATX_DONT_SYNC | AT_NO_AUTOMOUNT | AT_SYMLINK_NOFOLLOW, MNT_ID_UNIQUE,
+		  &stx))
+		return otherwise;
+	return stx.stx_mask & MNT_ID_UNIQUE ? stx.stx_mnt_id : otherwise;
+}
+
 bool host_mount_find(const char *target, struct host_mount *out)
 {
 	FILE *table = fopen("/proc/self/mountinfo", "re");
@@ -61,6 +79,8 @@ bool host_mount_find(const char *target, struct host_mount *out)
 	free(line);
 	if (table)
 		fclose(table);
+	if (out->id)
+		out->id = unique_id(target, out->id);
 	return out->id != 0;
 }
 
@@ -117,6 +137,20 @@ int host_mount(const struct mount_wish *wish)
 	if (session)
 		fuse_session_destroy(session);
 	return fd;
+}
+
+void host_mount_read_ahead(const struct host_mount *mount)
+{
+	char path[64], kib[16];
+	int fd;
+
+	snprintf(path, sizeof(path), "/sys/class/bdi/%u:%u/read_ahead_kb", mount->major, mount->minor);
+	snprintf(kib, sizeof(kib), "%u\n", FUSE_REPLY_BYTES / 1024);
+	fd = open(path, O_WRONLY | O_CLOEXEC);
+	if (fd < 0)
+		return;
+	(void)!write(fd, kib, strlen(kib));
+	close(fd);
 }
 
 unsigned long host_mount_flags(const char *kernel)

@@ -237,6 +237,7 @@ static int make_mount(struct supervisor *s)
 	if (!host_mount_find(s->wish->target, &s->mount))
 		tool_error_text(s->wish->target, "is not in the mount table");
 	(void)!write(s->guard, &s->mount, sizeof(s->mount));
+	host_mount_read_ahead(&s->mount);
 	start_listening(s);
 	return mount_fds_send(s->control, fd, s->wish->threads);
 }
@@ -368,6 +369,9 @@ int mount_supervise(const struct mount_wish *wish, int ready)
 	}
 	run(&s);
 	end_mount(&s);
+	/* Nothing is ours any more: what is mounted there from now on is not the guard's affair. */
+	s.mount.id = 0;
+	(void)!write(s.guard, &s.mount, sizeof(s.mount));
 	if (wish->stats_fd >= 0)
 		fuse_counters_write(s.counters, wish->stats_fd);
 	/* Ended before it answered: whatever it says, it is not mounted. */
