@@ -16,9 +16,10 @@
 #include <stdio.h>
 #include <string.h>
 
-#define REMAP_FREE  (~0ull) /* no block has this number */
-#define REMAP_MIN   512u    /* places of the table at first */
-#define REMAP_GROUP 8u      /* blocks that stand together */
+#define REMAP_FREE        (~0ull) /* no block has this number */
+#define REMAP_MIN         512u    /* places of the table at first */
+#define REMAP_WRITE_BYTES (256u << 10)
+#define REMAP_GROUP       8u /* blocks that stand together */
 
 struct remap_entry {
 	u64 block;
@@ -240,6 +241,85 @@ int blk_remap_copy(struct blk_remap *remap, u64 block, void **data)
 	remap->nr_copies++;
 	*data = copy;
 	return 0;
+}
+
+static int remap_io(struct blk_remap *remap, u64 block, u32 nr, void *data, blk_opf_t opf)
+{
+	struct bio_vec vec;
+	struct bio bio;
+
+	bio_init(&bio, remap->lower, &vec, 1, opf | REQ_META);
+	bio.bi_iter.bi_sector = block << (remap->block_bits - SECTOR_SHIFT);
+	bio_add_mem(&bio, data, nr << remap->block_bits);
+	return submit_bio_wait(&bio);
+}
+
+/* How many of the sorted entries follow each other, at both ends if they come from the device; at most max.
+ */
+static u32 entries_run(const struct remap_entry *e, u64 nr, u32 max)
+{
+	u32 run = 1;
+
+	while (run < max && run < nr && e[run].block == e->block + run &&
+	       source_is_copy(e[run].source) == source_is_copy(e->source) &&
+	       (source_is_copy(e->source) || e[run].source == e->source + 2ull * run))
+		run++;
+	return run;
+}
+
+static int entries_write(struct blk_remap *remap, const struct remap_entry *e, u64 nr, u8 *data)
+{
+	u32 max = REMAP_WRITE_BYTES >> remap->block_bits;
+	int err = 0;
+
+	for (u64 i = 0; !err && i < nr;) {
+		u32 run = entries_run(&e[i], nr - i, max);
+
+		if (source_is_copy(e[i].source))
+			for (u32 j = 0; j < run; j++)
+				memcpy(data + ((size_t)j << remap->block_bits), source_copy(e[i + j].source),
+				       remap->block_size);
+		else
+			err = remap_io(remap, e[i].source >> 1, run, data, REQ_OP_READ);
+		if (!err)
+			err = remap_io(remap, e[i].block, run, data, REQ_OP_WRITE);
+		i += run;
+	}
+	return err;
+}
+
+static int by_block(const void *a, const void *b)
+{
+	const struct remap_entry *x = a, *y = b;
+
+	return x->block < y->block ? -1 : x->block > y->block;
+}
+
+int blk_remap_write(struct blk_remap *remap)
+{
+	u64 bytes = remap->nr_entries * sizeof(struct remap_entry), nr = 0;
+	struct remap_entry *entries;
+	u8 *data;
+	int err = remap_charge(remap, bytes);
+
+	if (err)
+		return err;
+	entries = kvmalloc(remap->machine, bytes);
+	data = kmalloc_aligned(remap->machine, REMAP_WRITE_BYTES, 4096);
+	if (entries && data) {
+		for (u64 i = 0; i < remap->nr_places; i++)
+			if (remap->table[i].block != REMAP_FREE &&
+			    remap->table[i].source != remap->table[i].block << 1)
+				entries[nr++] = remap->table[i];
+		qsort(entries, nr, sizeof(*entries), by_block);
+		err = entries_write(remap, entries, nr, data);
+	} else {
+		err = -ENOMEM;
+	}
+	kfree(data);
+	kvfree(entries);
+	remap_uncharge(remap, bytes);
+	return err;
 }
 
 u64 blk_remap_count(const struct blk_remap *remap, u64 *copies)

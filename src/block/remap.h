@@ -2,7 +2,7 @@
 /*
  * A block device that shows another one with some of its blocks taken from elsewhere: from other places of
  * the same device, or from copies in memory. So a file system can be read as its journal would leave it, and
- * not a byte is written.
+ * not a byte is written; or, when all is gathered, it is written as it is seen.
  *
  * The remap is made and filled by one thread; then its device is read by many. What is filled in later is for
  * who knows that nobody reads those blocks at that time, and that they are not in the device's page cache.
@@ -36,6 +36,12 @@ void blk_remap_forget(struct blk_remap *remap, u64 block);
 int blk_remap_copy(struct blk_remap *remap, u64 block, void **data) __must_check;
 /* Reads the block as it is seen now, not through any cache. */
 int blk_remap_read(struct blk_remap *remap, u64 block, void *data) __must_check;
+/*
+ * Writes each block that comes from elsewhere to its place in lower, in rising order, as it is seen; the same
+ * again gives the same, as long as no block is the source of another that stands in the table, too. It
+ * neither flushes nor changes what is seen. -EIO, -ENOMEM.
+ */
+int blk_remap_write(struct blk_remap *remap) __must_check;
 /*
  * The device to read from: hidden, read-only, as long as lower, with a page cache of its own. It lives until
  * the remap is destroyed; a second call gives the same.

@@ -3,6 +3,8 @@
  * Checkpoints: the log may lose a transaction when each of its blocks has been written to its place, or is in
  * a later transaction that has committed, or was freed by one.
  *
+ * b_cp_transaction and the lists change under b_state_lock and j_list_lock.
+ *
  * A transaction that has committed keeps the buffers that wait for that on t_checkpoint_list and goes with
  * the last of them. Anybody may write a buffer that is BH_Dirty; here it is done when the log needs room.
  *
@@ -17,26 +19,25 @@
 
 #define CHECKPOINT_BATCH 128u
 
-bool jbd2_checkpoint_remove(struct journal_head *jh, transaction_t **gone)
+void jbd2_checkpoint_remove(struct journal_head *jh, struct list_head *gone)
 {
 	transaction_t *t = jh->b_cp_transaction;
 
 	list_del_init(&jh->b_cplist);
 	jh->b_cp_transaction = NULL;
-	if (list_empty(&t->t_checkpoint_list) && READ_ONCE(t->t_state) == T_FINISHED) {
-		list_del_init(&t->t_cplist);
-		*gone = t;
-	}
-	return true;
+	atomic64_dec(&t->t_journal->j_checkpoint_heads);
+	if (list_empty(&t->t_checkpoint_list) && READ_ONCE(t->t_state) == T_FINISHED)
+		list_move(&t->t_cplist, gone);
 }
 
-void jbd2_checkpoint_insert(struct journal_head *jh, transaction_t *t, transaction_t **gone)
+void jbd2_checkpoint_insert(struct journal_head *jh, transaction_t *t, struct list_head *gone)
 {
 	if (jh->b_cp_transaction)
-		(void)jbd2_checkpoint_remove(jh, gone);
+		jbd2_checkpoint_remove(jh, gone);
 	else
 		jbd2_head_hold(t->t_journal, jh);
 	jh->b_cp_transaction = t;
+	atomic64_inc(&t->t_journal->j_checkpoint_heads);
 	list_add_tail(&jh->b_cplist, &t->t_checkpoint_list);
 }
 
@@ -46,47 +47,63 @@ struct checkpoint_scan {
 	unsigned nr_busy, max_busy;
 	struct journal_head *put[CHECKPOINT_BATCH]; /* taken off the list */
 	unsigned nr_put;
-	transaction_t *gone;
+	struct list_head gone;
 	tid_t tid; /* of a transaction that holds one, */
 	bool held;
 	int err;
 };
 
-/* Under j_list_lock. False: enough for one look. */
-static bool scan_buffer(struct journal_head *jh, struct checkpoint_scan *scan)
+static void scan_begin(struct checkpoint_scan *scan, unsigned max_busy)
 {
-	const unsigned long write = 1ul << BH_Dirty | 1ul << BH_Lock;
-	struct buffer_head *bh = jh->b_bh;
-	unsigned long state;
+	scan->nr_busy = scan->nr_put = 0;
+	scan->max_busy = max_busy;
+	INIT_LIST_HEAD(&scan->gone);
+	scan->held = false;
+	scan->err = 0;
+}
 
-	if (!spin_trylock(&jh->b_state_lock))
-		state = write;
-	else if (jh->b_transaction) {
-		/* Of which it cannot go while we hold j_list_lock: see commit_end_buffer(). */
+static bool scan_busy(struct buffer_head *bh, struct checkpoint_scan *scan)
+{
+	if (scan->nr_busy == scan->max_busy)
+		return false;
+	get_bh(bh);
+	scan->busy[scan->nr_busy++] = bh;
+	return true;
+}
+
+static bool scan_locked(struct journal_head *jh, struct checkpoint_scan *scan)
+{
+	unsigned long state = smp_load_acquire(&jh->b_bh->b_state);
+
+	if (jh->b_transaction) {
+		/* Which cannot end while we hold j_list_lock: see commit_end_buffer(). */
 		scan->held = true;
 		scan->tid = jh->b_transaction->t_tid;
-		spin_unlock(&jh->b_state_lock);
-		return true;
-	} else {
-		state = smp_load_acquire(&bh->b_state);
-		spin_unlock(&jh->b_state_lock);
-	}
-	if (state & write) {
-		if (scan->nr_busy == scan->max_busy)
-			return false;
-		get_bh(bh);
-		scan->busy[scan->nr_busy++] = bh;
 		return true;
 	}
+	if (state & (1ul << BH_Dirty | 1ul << BH_Lock))
+		return scan_busy(jh->b_bh, scan);
 	if (state & 1ul << BH_Write_EIO) {
 		scan->err = -EIO;
 		return false;
 	}
 	if (scan->nr_put == CHECKPOINT_BATCH)
 		return false;
-	(void)jbd2_checkpoint_remove(jh, &scan->gone);
+	jbd2_checkpoint_remove(jh, &scan->gone);
 	scan->put[scan->nr_put++] = jh;
 	return true;
+}
+
+/* Under j_list_lock, which comes after b_state_lock. False: enough for one look. */
+static bool scan_buffer(struct journal_head *jh, struct checkpoint_scan *scan) __no_lock_analysis
+{
+	bool more;
+
+	if (!spin_trylock(&jh->b_state_lock))
+		return scan_busy(jh->b_bh, scan);
+	more = scan_locked(jh, scan);
+	spin_unlock(&jh->b_state_lock);
+	return more;
 }
 
 static void scan_list_locked(transaction_t *t, struct checkpoint_scan *scan)
@@ -94,7 +111,7 @@ static void scan_list_locked(transaction_t *t, struct checkpoint_scan *scan)
 	struct journal_head *jh, *next;
 
 	list_for_each_entry_safe (jh, next, &t->t_checkpoint_list, b_cplist)
-		if (!scan_buffer(jh, scan) || scan->gone)
+		if (!scan_buffer(jh, scan))
 			return;
 }
 
@@ -102,8 +119,7 @@ static void scan_end(journal_t *journal, struct checkpoint_scan *scan)
 {
 	for (unsigned i = 0; i < scan->nr_put; i++)
 		jbd2_head_put(journal, scan->put[i]);
-	if (scan->gone)
-		jbd2_transaction_free(journal, scan->gone);
+	jbd2_transactions_free(journal, &scan->gone);
 }
 
 static int by_block(const void *a, const void *b)
@@ -140,8 +156,9 @@ static transaction_t *oldest(journal_t *journal)
  */
 static int checkpoint_step(journal_t *journal)
 {
-	struct checkpoint_scan scan = {.max_busy = CHECKPOINT_BATCH};
+	struct checkpoint_scan scan;
 
+	scan_begin(&scan, CHECKPOINT_BATCH);
 	spin_lock(&journal->j_list_lock);
 	if (oldest(journal))
 		scan_list_locked(oldest(journal), &scan);
@@ -160,8 +177,9 @@ static int checkpoint_step(journal_t *journal)
 void jbd2_checkpoint_clean(journal_t *journal)
 {
 	for (;;) {
-		struct checkpoint_scan scan = {.max_busy = 0};
+		struct checkpoint_scan scan;
 
+		scan_begin(&scan, 0);
 		spin_lock(&journal->j_list_lock);
 		if (oldest(journal))
 			scan_list_locked(oldest(journal), &scan);
@@ -170,6 +188,37 @@ void jbd2_checkpoint_clean(journal_t *journal)
 		if (!scan.nr_put)
 			return;
 	}
+}
+
+unsigned long jbd2_checkpoint_count(struct shrinker *s, struct shale *machine)
+{
+	return (unsigned long)atomic64_read(&container_of(s, journal_t, j_shrinker)->j_checkpoint_heads);
+}
+
+/*
+ * Memory is short: of `nr` buffers those that have been written are let go; what is dirty is for reclaim to
+ * write, and goes behind.
+ */
+unsigned long jbd2_checkpoint_shrink(struct shrinker *s, struct shale *machine, unsigned long nr)
+{
+	journal_t *journal = container_of(s, journal_t, j_shrinker);
+	struct checkpoint_scan scan;
+	struct journal_head *jh, *next_jh;
+	transaction_t *t, *next_t;
+
+	scan_begin(&scan, 0);
+	spin_lock(&journal->j_list_lock);
+	list_for_each_entry_safe (t, next_t, &journal->j_checkpoint_transactions, t_cplist)
+		list_for_each_entry_safe (jh, next_jh, &t->t_checkpoint_list, b_cplist) {
+			if (!nr-- || scan.nr_put == CHECKPOINT_BATCH)
+				goto out;
+			if (!scan_buffer(jh, &scan))
+				list_move_tail(&jh->b_cplist, &t->t_checkpoint_list);
+		}
+out:
+	spin_unlock(&journal->j_list_lock);
+	scan_end(journal, &scan);
+	return scan.nr_put;
 }
 
 /* The first transaction that the log is needed for, and where it begins. */
@@ -295,13 +344,12 @@ void jbd2_checkpoint_drop_all(journal_t *journal)
 	while ((t = oldest(journal))) {
 		struct journal_head *jh =
 			list_first_entry(&t->t_checkpoint_list, struct journal_head, b_cplist);
-		transaction_t *gone = NULL;
+		LIST_HEAD(gone);
 
 		spin_lock(&journal->j_list_lock);
-		(void)jbd2_checkpoint_remove(jh, &gone);
+		jbd2_checkpoint_remove(jh, &gone);
 		spin_unlock(&journal->j_list_lock);
 		jbd2_head_put(journal, jh);
-		if (gone)
-			jbd2_transaction_free(journal, gone);
+		jbd2_transactions_free(journal, &gone);
 	}
 }

@@ -84,8 +84,8 @@ static int commit_write(journal_t *journal, transaction_t *t)
 /* The transaction has ended with `err`: what becomes of one of its buffers. */
 static void commit_end_buffer(journal_t *journal, transaction_t *t, struct journal_head *jh, int err)
 {
-	transaction_t *gone = NULL;
 	bool put_cp = false, put;
+	LIST_HEAD(gone);
 
 	spin_lock(&jh->b_state_lock);
 	BUG_ON(jh->b_transaction != t);
@@ -93,8 +93,8 @@ static void commit_end_buffer(journal_t *journal, transaction_t *t, struct journ
 		spin_lock(&journal->j_list_lock);
 		if (jh->b_modified)
 			jbd2_checkpoint_insert(jh, t, &gone);
-		else if (jh->b_cp_transaction)
-			put_cp = jbd2_checkpoint_remove(jh, &gone);
+		else if ((put_cp = jh->b_cp_transaction))
+			jbd2_checkpoint_remove(jh, &gone);
 		spin_unlock(&journal->j_list_lock);
 	}
 	/* What did not come into the log must not come to its place. */
@@ -106,8 +106,7 @@ static void commit_end_buffer(journal_t *journal, transaction_t *t, struct journ
 		jbd2_head_put(journal, jh);
 	if (put_cp)
 		jbd2_head_put(journal, jh);
-	if (gone)
-		jbd2_transaction_free(journal, gone);
+	jbd2_transactions_free(journal, &gone);
 }
 
 static void commit_end_list(journal_t *journal, transaction_t *t, struct list_head *list, int err)
@@ -165,7 +164,7 @@ static void commit_finish(journal_t *journal, transaction_t *t, int err)
 	spin_unlock(&journal->j_list_lock);
 	jbd2_gate_wake(journal);
 	if (empty)
-		jbd2_transaction_free(journal, t);
+		pool_free(journal->j_transactions, t);
 }
 
 static void commit_transaction(journal_t *journal, transaction_t *t)

@@ -471,3 +471,8 @@ void jbd2_journal_unlock_updates(journal_t *journal)
 	spin_unlock(&journal->j_state_lock);
 	jbd2_gate_wake(journal);
 }
+
+u32 jbd2_journal_max_credits(const journal_t *journal)
+{
+	return journal->j_max_credits;
+}

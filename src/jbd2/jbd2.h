@@ -78,6 +78,20 @@ int jbd2_recover(struct jbd2_journal *journal, const struct jbd2_recovery_ops *o
 		 struct jbd2_recovery *result, char *why, size_t why_size) __must_check;
 
 /*
+ * The same, told to a remap (block/remap.h) over the journal's device, through which the volume is then seen
+ * as recovery leaves it.
+ */
+struct blk_remap;
+int jbd2_recover_into(struct jbd2_journal *journal, struct blk_remap *remap, struct jbd2_recovery *result,
+		      char *why, size_t why_size) __must_check;
+/*
+ * The same, written: each block to its place, without a flush. The log stays as it is, so a cut here means to
+ * do it once more; jbd2_journal_load() ends it.
+ */
+int jbd2_recover_device(struct jbd2_journal *journal, struct jbd2_recovery *result, char *why,
+			size_t why_size) __must_check;
+
+/*
  * The fast-commit area, which lies behind the log: how many blocks it has (0: the feature is off), and the
  * index'th of them, to be read after recovery. Valid fast commits carry the number end_tid, begin with block
  * 0 and go on without a gap; where they end is for the file system to say. -EINVAL: no such block, or the

@@ -24,6 +24,7 @@
 #include "base/machine.h"
 #include "base/mutex.h"
 #include "base/pool.h"
+#include "cache/cache.h"
 #include "jbd2/jbd2_internal.h"
 #include "jbd2/journal.h"
 
@@ -63,10 +64,9 @@ struct journal_head {
 	void *b_frozen_data;                               /* as b_transaction goes into the log */
 	void *b_committed_data;                            /* as of the last commit, for undo access */
 	const struct jbd2_buffer_trigger_type *b_triggers;
-	struct list_head b_list; /* of b_transaction; j_list_lock */
-	/* Both under j_list_lock. */
-	transaction_t *b_cp_transaction;
-	struct list_head b_cplist;
+	struct list_head b_list;         /* of b_transaction; j_list_lock */
+	transaction_t *b_cp_transaction; /* and j_list_lock */
+	struct list_head b_cplist;       /* j_list_lock */
 };
 
 /* The blocks on their way into the log: see log_write.c. */
@@ -145,8 +145,10 @@ struct journal_s {
 
 	spinlock_t j_list_lock;                     /* lists of transactions, checkpoint lists */
 	struct list_head j_checkpoint_transactions; /* committed ones, oldest first */
-	struct mutex j_checkpoint_mutex;            /* who writes checkpoints or moves the tail */
-	struct mutex j_create_mutex;                /* who makes a transaction */
+	atomic64_t j_checkpoint_heads;              /* on their lists; changed under j_list_lock */
+	struct shrinker j_shrinker;
+	struct mutex j_checkpoint_mutex; /* who writes checkpoints or moves the tail */
+	struct mutex j_create_mutex;     /* who makes a transaction */
 
 	struct mutex j_super_mutex; /* guards the super block's copy and its writing */
 	u8 *j_super;                /* a block */
@@ -234,10 +236,12 @@ void jbd2_revoke_drop(journal_t *journal, transaction_t *t);
 int jbd2_log_wait_for_space(journal_t *journal, u32 blocks) __must_check;
 int jbd2_checkpoint_all(journal_t *journal) __must_check; /* nothing runs or commits */
 void jbd2_checkpoint_clean(journal_t *journal);           /* forgets what has been written meanwhile */
-/* Both under j_list_lock. *gone: a transaction that has no buffer left, for the caller to free. */
-void jbd2_checkpoint_insert(struct journal_head *jh, transaction_t *t, transaction_t **gone);
-bool jbd2_checkpoint_remove(struct journal_head *jh, transaction_t **gone); /* true: put the head */
-void jbd2_checkpoint_drop_all(journal_t *journal);                          /* an aborted journal ends */
+/* Both under j_list_lock. gone: gets a transaction that has no buffer left, for the caller to free. */
+void jbd2_checkpoint_insert(struct journal_head *jh, transaction_t *t, struct list_head *gone);
+void jbd2_checkpoint_remove(struct journal_head *jh, struct list_head *gone); /* then put the head */
+unsigned long jbd2_checkpoint_count(struct shrinker *s, struct shale *machine);
+unsigned long jbd2_checkpoint_shrink(struct shrinker *s, struct shale *machine, unsigned long nr);
+void jbd2_checkpoint_drop_all(journal_t *journal); /* an aborted journal ends */
 
 /* jinode.c: data of the transaction's inodes. */
 int jbd2_submit_inode_data(journal_t *journal, transaction_t *t) __must_check;
@@ -253,6 +257,6 @@ int jbd2_super_load(journal_t *journal, const struct jbd2_journal_options *optio
 /* load.c */
 /* Blocks of the log that so many credits take at most. */
 u32 jbd2_log_bound(const journal_t *journal, u32 credits);
-void jbd2_transaction_free(journal_t *journal, transaction_t *t);
+void jbd2_transactions_free(journal_t *journal, struct list_head *gone); /* by t_cplist */
 
 #endif

@@ -153,13 +153,21 @@ int jbd2_journal_load(struct jbd2_journal *log, const struct jbd2_journal_option
 	}
 	kfree(log->window);
 	log->window = NULL;
+	journal->j_shrinker = (struct shrinker){.name = "jbd2-journal",
+						.count_objects = jbd2_checkpoint_count,
+						.scan_objects = jbd2_checkpoint_shrink,
+						.seeks = 2};
+	shrinker_register(journal->j_machine, &journal->j_shrinker);
 	*out = journal;
 	return 0;
 }
 
-void jbd2_transaction_free(journal_t *journal, transaction_t *t)
+void jbd2_transactions_free(journal_t *journal, struct list_head *gone)
 {
-	pool_free(journal->j_transactions, t);
+	transaction_t *t, *next;
+
+	list_for_each_entry_safe (t, next, gone, t_cplist)
+		pool_free(journal->j_transactions, t);
 }
 
 int jbd2_journal_flush(journal_t *journal)
@@ -176,6 +184,7 @@ int jbd2_journal_destroy(journal_t *journal)
 
 	BUG_ON(journal->j_running_transaction || journal->j_reserved);
 	cancel_delayed_work_sync(&journal->j_commit_work);
+	shrinker_unregister(journal->j_machine, &journal->j_shrinker);
 	jbd2_checkpoint_drop_all(journal);
 	journal_free(journal);
 	jbd2_journal_close(log);

@@ -21,7 +21,8 @@
 #define CLIENT_PIECE   600u
 #define CLIENT_FIRST   1100u /* of the blocks that operations are about */
 #define CLIENT_BLOCKS  48u
-#define CLIENT_VOLUME  (CLIENT_FIRST + CLIENT_BLOCKS)
+#define CLIENT_ORDERED (CLIENT_FIRST + CLIENT_BLOCKS) /* of the file whose data is ordered */
+#define CLIENT_VOLUME  (CLIENT_ORDERED + 1)
 #define CLIENT_CHANGES 8u /* blocks of one operation at most */
 
 enum kind { META, FREED, DATA };
@@ -29,6 +30,7 @@ enum kind { META, FREED, DATA };
 struct model {
 	u32 version[CLIENT_BLOCKS];
 	u8 kind[CLIENT_BLOCKS];
+	u32 ordered; /* at least this version of the ordered block */
 };
 
 struct client {
@@ -40,6 +42,8 @@ struct client {
 	journal_t *journal;
 	struct model now;
 	u32 version; /* the last that was given */
+	struct jbd2_inode inode;
+	u32 ordered; /* its "dirty page" */
 };
 
 static u64 client_map_block(u32 jblk)
@@ -143,7 +147,7 @@ static inline void client_format(struct client *c, const char *uri, u32 block_si
 		client_put(c, pblk, block);
 	memcpy(block, &sb, sizeof(sb));
 	client_put(c, client_map_block(0), block);
-	for (u32 nr = 0; nr < CLIENT_BLOCKS; nr++) {
+	for (u32 nr = 0; nr <= CLIENT_BLOCKS; nr++) {
 		client_stamp(block, block_size, nr, 0);
 		client_put(c, CLIENT_FIRST + nr, block);
 	}
@@ -151,6 +155,37 @@ static inline void client_format(struct client *c, const char *uri, u32 block_si
 	c->version = 0;
 	kfree(block);
 }
+
+/* Takes its time, in which others may work on the next transaction. */
+static int client_submit_data(struct jbd2_inode *jinode, u64 start, u64 end)
+{
+	struct client *c = jinode->i_host;
+	u8 *block = kmalloc(NULL, c->block_size);
+	struct bio_vec vec;
+	struct bio bio;
+	int err;
+
+	assert_int_equal(start, CLIENT_ORDERED * (u64)c->block_size);
+	assert_int_equal(end, start + c->block_size - 1);
+	client_stamp(block, c->block_size, CLIENT_BLOCKS, c->ordered);
+	bio_init(&bio, c->bdev, &vec, 1, REQ_OP_WRITE);
+	bio.bi_iter.bi_sector = CLIENT_ORDERED * (u64)(c->block_size / 512);
+	bio_add_mem(&bio, block, c->block_size);
+	err = submit_bio_wait(&bio);
+	sleep_ns(NSEC_PER_MSEC);
+	kfree(block);
+	return err;
+}
+
+static int client_finish_data(struct jbd2_inode *jinode, u64 start, u64 end)
+{
+	return 0;
+}
+
+static const struct jbd2_journal_ops client_ops = {
+	.submit_inode_data = client_submit_data,
+	.finish_inode_data = client_finish_data,
+};
 
 static inline int client_open(struct client *c, struct block_device *bdev, struct jbd2_journal **log)
 {
@@ -177,6 +212,8 @@ static inline int client_load(struct client *c, tid_t next)
 	if (err)
 		return err;
 	c->options.incompat = c->incompat;
+	c->options.ops = &client_ops;
+	jbd2_journal_init_jbd_inode(&c->inode, c);
 	err = jbd2_journal_load(log, &c->options, next, &c->journal);
 	if (err)
 		jbd2_journal_close(log);
@@ -222,6 +259,18 @@ static inline int client_change(struct client *c, handle_t *handle, struct chang
 	return err ? err : jbd2_journal_dirty_metadata(handle, bh);
 }
 
+/* The journal ends; its error. */
+static inline int client_destroy(struct client *c)
+{
+	int err = jbd2_journal_force_commit(c->journal);
+
+	(void)err; /* the end tells it, too */
+	jbd2_journal_release_jbd_inode(c->journal, &c->inode);
+	err = jbd2_journal_destroy(c->journal);
+	c->journal = NULL;
+	return err;
+}
+
 /*
  * One operation in one handle. An error of an access comes before anything was changed: then the model stays.
  * Of a revoke: the block stays as it is, too, but what was changed before in the same operation is kept.
@@ -247,6 +296,11 @@ static inline int client_do(struct client *c, const struct change *changes, u32 
 		err = client_change(c, handle, changes[i], bh[i], &next);
 		if (err)
 			next = before;
+	}
+	if (!err && c->version % 3 == 0) {
+		next.ordered = c->ordered = c->version;
+		jbd2_journal_inode_ranged_write(handle, &c->inode, CLIENT_ORDERED * (u64)c->block_size,
+						c->block_size);
 	}
 	for (u32 i = 0; i < nr; i++)
 		brelse(bh[i]);

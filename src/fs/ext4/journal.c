@@ -104,34 +104,6 @@ int ext4_journal_open(struct super_block *sb, char *why, size_t why_size, struct
 	return err;
 }
 
-static int replay_begin(void *ctx, u64 max_blocks)
-{
-	return blk_remap_reserve(ctx, max_blocks);
-}
-
-static int replay_block(void *ctx, u64 block, u64 pblk, bool escaped)
-{
-	struct blk_remap *remap = ctx;
-	void *data;
-	int err = blk_remap_add(remap, block, pblk);
-
-	if (err || !escaped)
-		return err;
-	err = blk_remap_copy(remap, block, &data);
-	if (!err)
-		put_unaligned_be32(JBD2_MAGIC, data);
-	return err;
-}
-
-static int replay_revoke(void *ctx, u64 block)
-{
-	blk_remap_forget(ctx, block);
-	return 0;
-}
-
-static const struct jbd2_recovery_ops replay_ops = {
-	.begin = replay_begin, .replay = replay_block, .revoke = replay_revoke};
-
 static int journal_replay(struct super_block *sb, struct jbd2_journal *journal, char *why, size_t why_size)
 {
 	struct ext4_sb_info *sbi = EXT4_SB(sb);
@@ -140,7 +112,7 @@ static int journal_replay(struct super_block *sb, struct jbd2_journal *journal, 
 	int err = ext4_remap_begin(sb);
 
 	if (!err)
-		err = jbd2_recover(journal, &replay_ops, sbi->remap, &found, why, why_size);
+		err = jbd2_recover_into(journal, sbi->remap, &found, why, why_size);
 	if (!err && jbd2_needs_recovery(journal))
 		err = ext4_fc_scan(sb, journal, found.end_tid, why, why_size);
 	if (err)

@@ -1,0 +1,126 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The writing journal under several threads, row J1: operations on shared blocks beside commits, flushes,
+ * writes of the device's page cache, reclaim and locked updates; then the disk is what the threads left.
+ */
+#include "jbd2_client.h"
+
+#include "base/mutex.h"
+#include "cache/cache.h"
+
+#define WORKERS 4u
+
+struct shared {
+	struct client c;
+	struct mutex blocks[CLIENT_BLOCKS];
+	u32 version[CLIENT_BLOCKS]; /* under the block's mutex */
+	u32 rounds;
+	atomic_t next_thread, running;
+};
+
+static int change_blocks(struct shared *s, handle_t *handle, u32 first, u32 nr, u32 version)
+{
+	struct client *c = &s->c;
+
+	for (u32 i = first; i < first + nr; i++) {
+		struct buffer_head *bh;
+		int err = bread(c->bdev, CLIENT_FIRST + i, c->block_size, NULL, NULL, 0, &bh);
+
+		if (!err)
+			err = jbd2_journal_get_write_access(handle, bh);
+		if (!err) {
+			client_stamp(bh->b_data, c->block_size, i, version);
+			err = jbd2_journal_dirty_metadata(handle, bh);
+			s->version[i] = version;
+		}
+		brelse(bh);
+		if (err)
+			return err;
+	}
+	return 0;
+}
+
+static void do_change(struct shared *s, u64 *random, u32 version)
+{
+	u32 first = splitmix64(random) % (CLIENT_BLOCKS - 4), nr = 1 + splitmix64(random) % 4;
+	handle_t *handle;
+
+	for (u32 i = first; i < first + nr; i++)
+		mutex_lock(&s->blocks[i]);
+	assert_int_equal(jbd2_journal_start(s->c.journal, nr, 0, 0, &handle), 0);
+	assert_int_equal(change_blocks(s, handle, first, nr, version), 0);
+	assert_int_equal(jbd2_journal_stop(handle), 0);
+	for (u32 i = first; i < first + nr; i++)
+		mutex_unlock(&s->blocks[i]);
+}
+
+static void work(struct shared *s, u32 thread)
+{
+	u64 random = thread;
+
+	for (u32 i = 0; i < s->rounds; i++) {
+		do_change(s, &random, thread << 20 | i);
+		if (splitmix64(&random) % 16 == 0)
+			assert_int_equal(jbd2_journal_force_commit(s->c.journal), 0);
+	}
+	atomic_dec(&s->running);
+}
+
+static void disturb(struct shared *s)
+{
+	journal_t *journal = s->c.journal;
+
+	while (atomic_read(&s->running)) {
+		jbd2_journal_lock_updates(journal);
+		assert_int_equal(jbd2_journal_flush(journal), 0);
+		jbd2_journal_unlock_updates(journal);
+		assert_int_equal(filemap_write_and_wait(s->c.bdev->bd_mapping), 0);
+		drop_caches(s->c.machine);
+		sleep_ns(NSEC_PER_MSEC);
+	}
+}
+
+static void thread_main(void *arg)
+{
+	struct shared *s = arg;
+	u32 thread = (u32)atomic_fetch_add(1, &s->next_thread);
+
+	if (thread < WORKERS)
+		work(s, thread);
+	else
+		disturb(s);
+}
+
+static void test_threads(void **state)
+{
+	static struct shared s;
+	u8 block[1024];
+
+	client_machine(&s.c, 2, 5, 64 << 20);
+	client_format(&s.c, "ram:%uK", 1024, JBD2_FEATURE_INCOMPAT_CSUM_V3);
+	s.c.options.max_transaction = 60;
+	s.c.options.commit_interval = NSEC_PER_MSEC;
+	assert_int_equal(client_load(&s.c, 7), 0);
+	for (u32 i = 0; i < CLIENT_BLOCKS; i++)
+		mutex_init(&s.blocks[i]);
+	s.rounds = getenv("SHALE_JBD2_ROUNDS") ? (u32)atoi(getenv("SHALE_JBD2_ROUNDS")) : 1500;
+	atomic_set(&s.next_thread, 0);
+	atomic_set(&s.running, WORKERS);
+	test_run_threads(s.c.machine, WORKERS + 1, thread_main, &s);
+	assert_int_equal(client_destroy(&s.c), 0);
+	for (u32 i = 0; i < CLIENT_BLOCKS; i++) {
+		assert_int_equal(disk_read(s.c.bdev, (CLIENT_FIRST + i) * 2, block, 1024), 0);
+		assert_true(client_is(block, 1024, i, s.version[i]));
+	}
+	disk_close(s.c.machine, s.c.bdev);
+	client_machine_stop(&s.c);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_threads),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
