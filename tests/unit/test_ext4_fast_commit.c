@@ -15,6 +15,7 @@
 
 struct area {
 	struct image *im;
+	u32 block;        /* bytes */
 	u32 tid, at, crc; /* at: bytes into the area */
 };
 
@@ -37,7 +38,8 @@ static void area_begin(struct area *a, struct image *im)
 {
 	struct jbd2_super_block *js;
 
-	*a = (struct area){.im = im, .tid = 77};
+	*a = (struct area){
+		.im = im, .tid = 77, .block = 1024u << le32_to_cpu(image_super(im)->s_log_block_size)};
 	js = journal_block(im, 0);
 	js->s_start = cpu_to_be32(1);
 	js->s_sequence = cpu_to_be32(a->tid);
@@ -48,13 +50,13 @@ static void area_begin(struct area *a, struct image *im)
 
 static u8 *area_at(struct area *a)
 {
-	return (u8 *)journal_block(a->im, FC_FIRST + a->at / BLOCK) + a->at % BLOCK;
+	return (u8 *)journal_block(a->im, FC_FIRST + a->at / a->block) + a->at % a->block;
 }
 
 static void tag(struct area *a, u16 number, const void *value, u32 len, const void *more, u32 more_len)
 {
 	struct ext4_fc_tl tl = {cpu_to_le16(number), cpu_to_le16((u16)(len + more_len))};
-	u32 room = BLOCK - a->at % BLOCK;
+	u32 room = a->block - a->at % a->block;
 	u8 *to;
 
 	/* A tag lies in one block. */
@@ -81,7 +83,7 @@ static void head(struct area *a, u32 tid)
 static void tail(struct area *a, u32 crc_wrong)
 {
 	struct ext4_fc_tl tl = {cpu_to_le16(EXT4_FC_TAG_TAIL),
-				cpu_to_le16((u16)(BLOCK - a->at % BLOCK - sizeof(tl)))};
+				cpu_to_le16((u16)(a->block - a->at % a->block - sizeof(tl)))};
 	struct ext4_fc_tail t = {.fc_tid = cpu_to_le32(a->tid)};
 	u8 *to = area_at(a);
 
@@ -205,10 +207,23 @@ static void many_names(struct area *a, u32 dir, u32 file)
 	tail(a, 0);
 }
 
+/* More than one block of 64 KiB holds, and more than one of them in the area. */
+static void names_in_64k(struct area *a, u32 dir, u32 file)
+{
+	head(a, a->tid);
+	for (unsigned i = 0; i < 3000; i++) {
+		char text[64];
+
+		snprintf(text, sizeof(text), "a name that is somewhat longer than others %u", i);
+		name(a, EXT4_FC_TAG_LINK, dir, file, text);
+	}
+	tail(a, 0);
+}
+
 static void made_directory(struct area *a, u32 dir, u32 file)
 {
 	head(a, a->tid);
-	inode_tag(a, 60, S_IFDIR | 0755, 2, BLOCK);
+	inode_tag(a, 60, S_IFDIR | 0755, 2, a->block);
 	name(a, EXT4_FC_TAG_CREAT, dir, 60, "new");
 	name(a, EXT4_FC_TAG_LINK, 60, file, "in it");
 	tail(a, 0);
@@ -564,7 +579,8 @@ static void run_cases(const char *volume, const struct fc_case *cases, size_t nr
 		}
 		if (c->clean)
 			check_finds_nothing(&im, i);
-		memcpy(im.bytes, whole, im.size);
+		if (i + 1 < nr)
+			memcpy(im.bytes, whole, im.size);
 	}
 	free(whole);
 	image_remove(&im);
@@ -636,6 +652,20 @@ static void test_ext4_fast_commit_inline(void **state)
 	run_cases(VOLUME("inline_data"), cases, sizeof(cases) / sizeof(cases[0]));
 }
 
+/* Blocks that no length of an entry and of a tag can count. */
+static void test_ext4_fast_commit_64k(void **state)
+{
+	static const struct fc_case names[] = {{names_in_64k, 0, NULL, "/mnt/d", OP_LIST, 2 + 1 + 3000,
+						true}},
+				    made[] = {{made_directory, 0, NULL, "/mnt/d/new/in it", OP_READ, 5000}};
+	const char *volume = "mkdir -p t/d; head -c 5000 /dev/zero | tr '\\0' x >t/d/file;"
+			     "mke2fs -q -F -t ext4 -O ^metadata_csum,^resize_inode -I 256 -N 64 -b 65536 -J "
+			     "size=80 -d t image 200M";
+
+	run_cases(volume, names, 1);
+	run_cases(volume, made, 1);
+}
+
 /* Each allocation of a mount fails once: it ends with that, or does without. */
 static void test_ext4_fast_commit_memory(void **state)
 {
@@ -678,9 +708,9 @@ static void test_ext4_fast_commit_memory(void **state)
 
 int main(void)
 {
-	const struct CMUnitTest tests[] = {cmocka_unit_test(test_ext4_fast_commit),
-					   cmocka_unit_test(test_ext4_fast_commit_inline),
-					   cmocka_unit_test(test_ext4_fast_commit_memory)};
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_ext4_fast_commit), cmocka_unit_test(test_ext4_fast_commit_inline),
+		cmocka_unit_test(test_ext4_fast_commit_64k), cmocka_unit_test(test_ext4_fast_commit_memory)};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
