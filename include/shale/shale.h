@@ -273,9 +273,15 @@ int shale_close_range(struct shale_task *task, unsigned first, unsigned last, un
 int shale_dup(struct shale_task *task, int fd);
 int shale_dup2(struct shale_task *task, int oldfd, int newfd);
 int shale_dup3(struct shale_task *task, int oldfd, int newfd, int flags);
-/* fcntl(2): F_DUPFD, F_DUPFD_CLOEXEC, F_GETFD, F_SETFD, F_GETFL, F_SETFL. arg: an integer or a pointer, as
- * the command wants. */
+/*
+ * fcntl(2): F_DUPFD, F_DUPFD_CLOEXEC, F_GETFD, F_SETFD, F_GETFL, F_SETFL; F_GETLK, F_SETLK, F_SETLKW,
+ * F_OFD_GETLK, F_OFD_SETLK, F_OFD_SETLKW. arg: an integer or a pointer, as the command wants. POSIX locks
+ * belong to the descriptor table, as in Linux: tasks that share it hold them together, and l_pid is of the
+ * task that asked.
+ */
 int shale_fcntl(struct shale_task *task, int fd, int cmd, unsigned long arg);
+/* flock(2). */
+int shale_flock(struct shale_task *task, int fd, int operation);
 /*
  * ioctl(2), ioctl_fs(2): FS_IOC_FIEMAP, FIGETBSZ, FIONREAD, FIOCLEX, FIONCLEX, FS_IOC_GETFLAGS, on block
  * devices BLKGETSIZE64, BLKGETSIZE, BLKSSZGET, BLKPBSZGET, BLKBSZGET, BLKROGET, BLKRAGET, BLKFLSBUF. -ENOTTY:

@@ -85,6 +85,11 @@ int shale_fcntl(struct shale_task *task, int fd, int cmd, unsigned long arg)
 	return (int)api_call(task, ksys_fcntl(fd, (unsigned)cmd, arg));
 }
 
+int shale_flock(struct shale_task *task, int fd, int operation)
+{
+	return (int)api_call(task, ksys_flock(fd, (unsigned)operation));
+}
+
 int shale_ioctl(struct shale_task *task, int fd, unsigned long request, void *arg)
 {
 	return (int)api_call(task, ksys_ioctl(fd, (unsigned)request, arg));

@@ -1,7 +1,8 @@
-// fcntl: duplicates, flags of the descriptor and of the file.
+// fcntl: duplicates, flags of the descriptor and of the file; locks are in locks.c.
 #include "vfs/cred.h"
 #include "vfs/files_internal.h"
 #include "vfs/inode.h"
+#include "vfs/locks.h"
 #include "vfs/mount.h"
 
 #include <errno.h>
@@ -35,10 +36,10 @@ static bool cmd_for_o_path(unsigned cmd)
 	return cmd == F_DUPFD || cmd == F_DUPFD_CLOEXEC || cmd == F_GETFD || cmd == F_SETFD || cmd == F_GETFL;
 }
 
-static bool cmd_of_locks_and_signals(unsigned cmd)
+static bool cmd_of_leases_and_signals(unsigned cmd)
 {
-	return (cmd >= F_GETLK && cmd <= F_GETSIG) || (cmd >= F_OFD_GETLK && cmd <= F_OFD_SETLKW) ||
-	       (cmd >= F_SETLEASE && cmd <= F_NOTIFY) || (cmd >= F_SETPIPE_SZ && cmd <= F_SET_FILE_RW_HINT);
+	return (cmd >= F_SETOWN && cmd <= F_GETSIG) || (cmd >= F_SETLEASE && cmd <= F_NOTIFY) ||
+	       (cmd >= F_SETPIPE_SZ && cmd <= F_SET_FILE_RW_HINT);
 }
 
 static long do_fcntl(int fd, struct file *file, unsigned cmd, unsigned long arg)
@@ -59,8 +60,15 @@ static long do_fcntl(int fd, struct file *file, unsigned cmd, unsigned long arg)
 		return (long)READ_ONCE(file->f_flags);
 	case F_SETFL:
 		return setfl(file, (unsigned)arg);
+	case F_GETLK:
+	case F_SETLK:
+	case F_SETLKW:
+	case F_OFD_GETLK:
+	case F_OFD_SETLK:
+	case F_OFD_SETLKW:
+		return fcntl_lock(fd, file, cmd, (struct flock *)arg);
 	default:
-		return cmd_of_locks_and_signals(cmd) ? -EOPNOTSUPP : -EINVAL;
+		return cmd_of_leases_and_signals(cmd) ? -EOPNOTSUPP : -EINVAL;
 	}
 }
 

@@ -242,7 +242,7 @@ long ksys_close(int fd)
 		fdt_release(files, fdt, (unsigned)fd);
 	}
 	spin_unlock(&files->file_lock);
-	return likely(file) ? filp_close(file) : -EBADF;
+	return likely(file) ? filp_close(file, files) : -EBADF;
 }
 
 // Puts `file` (its reference is eaten) at number fd, over what was there. Called with the lock, which it
@@ -262,7 +262,7 @@ static int do_dup2(struct files_struct *files, struct file *file, unsigned fd, b
 	fdt_take(fdt, fd, cloexec);
 	spin_unlock(&files->file_lock);
 	if (old)
-		filp_close(old);
+		filp_close(old, files);
 	return (int)fd;
 }
 
@@ -413,7 +413,7 @@ long ksys_close_range(unsigned first, unsigned last, unsigned flags)
 			return err;
 	}
 	while ((file = next_file(current->task->files, &fd, last, flags & CLOSE_RANGE_CLOEXEC)))
-		filp_close(file);
+		filp_close(file, current->task->files);
 	return 0;
 }
 
@@ -535,7 +535,7 @@ void files_put(struct files_struct *files)
 	fdt = files->fdt;
 	for (unsigned fd = 0; fd < fdt->max_fds; fd++)
 		if (fdt->fd[fd])
-			filp_close(fdt->fd[fd]);
+			filp_close(fdt->fd[fd], files);
 	for (unsigned i = 0; i < PINNED_CREDS; i++)
 		if (files->pinned[i])
 			put_cred(files->pinned[i]);

@@ -9,6 +9,7 @@
 #include "vfs/dcache.h"
 #include "vfs/files_internal.h"
 #include "vfs/inode.h"
+#include "vfs/locks.h"
 #include "vfs/mount.h"
 #include "vfs/super.h"
 #include "vfs/vfs_internal.h"
@@ -130,6 +131,8 @@ static void file_free(struct file *file)
 
 static noinline void file_release_slow(struct file *file)
 {
+	if (file->f_mode & FMODE_LOCKED)
+		locks_remove_file(file);
 	if ((file->f_mode & FMODE_OPENED) && file->f_op->release)
 		file->f_op->release(file->f_inode, file);
 	if (file->f_mode & FMODE_WRITER)
@@ -138,7 +141,7 @@ static noinline void file_release_slow(struct file *file)
 
 static void __fput(struct file *file)
 {
-	if (file->f_op && (file->f_op->release || (file->f_mode & FMODE_WRITER)))
+	if (file->f_op && (file->f_op->release || (file->f_mode & (FMODE_WRITER | FMODE_LOCKED))))
 		file_release_slow(file);
 	if (file->f_path.dentry) {
 		dput(file->f_path.dentry);
@@ -153,12 +156,14 @@ void fput(struct file *file)
 		__fput(file);
 }
 
-int filp_close(struct file *file)
+int filp_close(struct file *file, struct files_struct *files)
 {
 	int err = 0;
 
 	if (unlikely(file->f_op && file->f_op->flush) && !(file->f_mode & FMODE_PATH))
 		err = file->f_op->flush(file);
+	if (unlikely(READ_ONCE(files->posix_locked)) && !(file->f_mode & FMODE_PATH))
+		locks_remove_posix(file, files);
 	fput(file);
 	return err;
 }

@@ -30,9 +30,10 @@
 	0x10000000u // relatime: a read that takes no reference looks whether the access time is behind
 #define FMODE_OWN_CRED                                                                                       \
 	0x1000000u // f_cred is counted for this file; else the descriptor table it was opened in pins it
-#define FMODE_WRITER 0x2000000u // holds a write reference of the mount
-#define FMODE_RANDOM 0x4000000u // POSIX_FADV_RANDOM
-#define FMODE_EXCL   0x8000000u // holds a claim on its block device
+#define FMODE_LOCKED 0x20000000u // flock or OFD locks were asked for
+#define FMODE_WRITER 0x2000000u  // holds a write reference of the mount
+#define FMODE_RANDOM 0x4000000u  // POSIX_FADV_RANDOM
+#define FMODE_EXCL   0x8000000u  // holds a claim on its block device
 
 // What readers need is one cache line, which nobody writes while the file is in use; what changes lies behind
 // it. f_mode, f_mapping, f_inode are read by lock-free lookups, perhaps of a file that is being made anew:

@@ -43,6 +43,7 @@ struct files_struct {
 	unsigned next_fd; // no free descriptor below it
 	struct fdtable fdtab;
 	unsigned long close_on_exec_init[1], open_fds_init[1], full_fds_bits_init[1];
+	bool posix_locked; // may hold POSIX locks
 	struct file *fd_array[NR_OPEN_DEFAULT];
 };
 
@@ -78,7 +79,7 @@ int file_open_path(const struct path *path, const struct open_how *how, struct f
 // FMODE_FAST_READ and what goes with it, of a file whose data is plain: not where each read changes the
 // access time.
 unsigned file_fast_read_mode(const struct file *file);
-int filp_close(struct file *file); // flush and fput
+int filp_close(struct file *file, struct files_struct *files); // of that table: flush and fput
 
 ssize_t vfs_read(struct file *file, void *buf, size_t count, loff_t *pos);
 ssize_t vfs_write(struct file *file, const void *buf, size_t count, loff_t *pos);

@@ -16,6 +16,7 @@
 #include "vfs/cred.h"
 #include "vfs/dcache_internal.h"
 #include "vfs/file.h"
+#include "vfs/locks.h"
 #include "vfs/mount.h"
 #include "vfs/xattr.h"
 
@@ -97,6 +98,7 @@ static void destroy_inode(struct inode *inode)
 	struct super_block *sb = inode->i_sb;
 
 	posix_acl_cache_forget(inode);
+	locks_free_context(inode);
 	address_space_destroy(&inode->i_data);
 	if (sb->s_op->destroy_inode)
 		sb->s_op->destroy_inode(inode);

@@ -92,6 +92,7 @@ struct inode {
 		struct block_device *i_bdev;
 	};
 	void *i_private;
+	struct file_lock_context *i_flctx; // NULL: never locked
 	struct rcu_head i_rcu;
 };
 

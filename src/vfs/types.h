@@ -26,6 +26,7 @@ struct dentry_operations;
 struct dir_context;
 struct fiemap_extent_info;
 struct file;
+struct file_lock_context;
 struct file_operations;
 struct file_system_type;
 struct files_struct;

@@ -105,6 +105,7 @@ long do_removexattr(int dfd, const char *name, unsigned lookup_flags, int fd, co
 long ksys_dup(int fd);
 long ksys_dup2(int oldfd, int newfd);
 long ksys_dup3(int oldfd, int newfd, int flags);
+long ksys_flock(int fd, unsigned cmd);
 long ksys_fcntl(int fd, unsigned cmd, unsigned long arg);
 long ksys_ioctl(int fd, unsigned cmd, void *arg);
 long ksys_fadvise64(int fd, loff_t offset, loff_t len, int advice);

@@ -47,6 +47,8 @@ int vfs_init(struct shale *machine)
 		return -ENOMEM;
 	machine->vfs = vfs;
 	spin_lock_init(&vfs->error_lock);
+	spin_lock_init(&vfs->blocked_lock);
+	INIT_LIST_HEAD(&vfs->blocked_locks);
 	supers_init(machine);
 	filesystems_init(machine);
 	fs_writeback_init(machine);

@@ -79,6 +79,9 @@ struct vfs_machine {
 	spinlock_t error_lock;
 	char mount_error[256]; // words of the last mount that failed
 
+	spinlock_t blocked_lock;
+	struct list_head blocked_locks; // who waits for POSIX locks (locks.c)
+
 	struct path init_root; // of init's namespace; not referenced on its own
 	// Who acts where no task does: the machine's own threads.
 	struct fs_struct *init_fs;

@@ -5,6 +5,7 @@
 #include <fcntl.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/file.h>
 #include <sys/sysmacros.h>
 
 #define COUNT(a) (sizeof(a) / sizeof((a)[0]))
@@ -56,28 +57,38 @@ static enum op_kind pick_kind(struct generator *g)
 	return 0;
 }
 
-static void make_path(struct generator *g, char *path)
+/* Names that mostly are directories', and such that mostly are files'. */
+static const char *pick_name(struct generator *g, bool dir)
 {
-	static const char *const dirs[] = {"",     "",     "",  "a/",  "a/", "b/",
-					   "a/c/", "b/d/", "/", "/a/", "s/", "../"};
-	static const char *const names[] = {"f", "f", "g", "g", "h", "a", "b", "c", "d", "s", "t"};
+	static const char *const dirs[] = {"a", "b", "c", "d"};
+	static const char *const files[] = {"f", "f", "g", "h", "s"};
 	static const char *const odd[] = {".",   "..", "f/", "a/", "a//", "s/", "\x01\xff name",
 					  "a/.", "/",  "f/x"};
+
+	if (one_in(g, 25))
+		return PICK(g, odd);
+	if (one_in(g, 8))
+		dir = !dir;
+	return dir ? PICK(g, dirs) : PICK(g, files);
+}
+
+static void make_path(struct generator *g, char *path, bool dir)
+{
+	static const char *const places[] = {"",     "",     "",  "",    "a/", "a/", "b/",
+					     "a/c/", "b/d/", "/", "/a/", "s/", "../"};
 	size_t len;
 
 	if (one_in(g, 150)) {
 		*path = '\0';
 		return;
 	}
-	strcpy(path, PICK(g, dirs));
-	if (one_in(g, 15)) {
-		strcat(path, PICK(g, odd));
-	} else if (one_in(g, 40)) {
-		len = strlen(path);
+	strcpy(path, PICK(g, places));
+	len = strlen(path);
+	if (one_in(g, 60)) {
 		memset(path + len, 'n', 256);
 		path[len + (one_in(g, 3) ? 256 : one_in(g, 2) ? 255 : 60)] = '\0';
 	} else {
-		strcat(path, PICK(g, names));
+		strcpy(path + len, pick_name(g, dir));
 	}
 }
 
@@ -270,18 +281,39 @@ static void make_attributes(struct generator *g, struct op *op)
 	}
 }
 
+/* Never one that waits. */
+static void make_lock(struct generator *g, struct op *op)
+{
+	static const int64_t lengths[] = {0, 1, 3, 10, 10, -1, -5, 100, (int64_t)~0ull >> 1};
+	static const int flocks[] = {LOCK_SH, LOCK_EX, LOCK_UN,           LOCK_SH, LOCK_EX,
+				     LOCK_UN, 0,       LOCK_SH | LOCK_EX, 32};
+
+	op->flags = op->kind == OP_flock ? (unsigned)(PICK(g, flocks) | LOCK_NB)
+		    : one_in(g, 8)       ? below(g, 4)
+					 : 0;
+	op->mode = one_in(g, 20) ? 3 : below(g, 3); /* F_RDLCK, F_WRLCK, F_UNLCK */
+	op->dev = one_in(g, 4);                     /* OFD */
+	op->offset = one_in(g, 30) ? (int64_t)(next(g) >> 1) : (int64_t)below(g, 40) - one_in(g, 10) * 5;
+	op->length = PICK(g, lengths);
+	op->value_len = one_in(g, 20);
+}
+
 void generate(struct generator *g, struct op *op)
 {
+	bool dir;
+
 	memset(op, 0, sizeof(*op));
 	if (one_in(g, 8))
 		g->task = below(g, TASKS);
 	op->task = g->task;
 	op->kind = pick_kind(g);
-	op->dfd[0] = make_dfd(g, 6);
-	op->dfd[1] = make_dfd(g, 6);
+	op->dfd[0] = make_dfd(g, 12);
+	op->dfd[1] = make_dfd(g, 12);
 	op->slot = (int)below(g, SLOTS);
-	make_path(g, op->path[0]);
-	make_path(g, op->path[1]);
+	dir = op->kind == OP_mkdir || op->kind == OP_rmdir || op->kind == OP_chdir ||
+	      op->kind == OP_tmpfile || (op->kind == OP_rename && one_in(g, 2)) || one_in(g, 4);
+	make_path(g, op->path[0], dir);
+	make_path(g, op->path[1], dir);
 	op->mode = make_mode(g);
 	make_flags(g, op);
 	switch (op->kind) {
@@ -295,6 +327,11 @@ void generate(struct generator *g, struct op *op)
 		break;
 	case OP_mknod:
 		make_mknod(g, op);
+		break;
+	case OP_flock:
+	case OP_setlk:
+	case OP_getlk:
+		make_lock(g, op);
 		break;
 	case OP_umask:
 		op->mode = one_in(g, 2) ? 022 : make_mode(g);

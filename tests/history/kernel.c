@@ -138,6 +138,10 @@ static long k_fcntl(int fd, int cmd, unsigned long arg)
 {
 	return result(syscall(SYS_fcntl, fd, cmd, arg));
 }
+static long k_flock(int fd, int operation)
+{
+	return result(syscall(SYS_flock, fd, operation));
+}
 static long k_dup(int fd)
 {
 	return result(syscall(SYS_dup, fd));
@@ -242,6 +246,7 @@ const struct calls calls_kernel = {
 	.fchdir = k_fchdir,
 	.getcwd = k_getcwd,
 	.fcntl = k_fcntl,
+	.flock = k_flock,
 	.dup = k_dup,
 	.getxattr = k_getxattr,
 	.lgetxattr = k_lgetxattr,

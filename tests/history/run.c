@@ -135,6 +135,30 @@ static void do_pwrite(const struct calls *c, const struct op *op, int fd, struct
 	out->result = c->pwrite(fd, data, (size_t)op->length, op->offset);
 }
 
+/* The process that holds a lock is told by number, which is each side's own; only OFD's -1 is compared. */
+static void do_record_lock(const struct calls *c, const struct op *op, int fd, struct outcome *out)
+{
+	static const int cmds[] = {F_SETLK, F_OFD_SETLK, F_GETLK, F_OFD_GETLK};
+	struct flock l = {
+		.l_type = (short)(op->mode % 4),
+		.l_whence = (short)(op->flags % 4),
+		.l_start = op->offset,
+		.l_len = op->length,
+		.l_pid = op->value_len ? 7 : 0,
+	};
+	bool get = op->kind == OP_getlk;
+	struct statx stx;
+
+	/* Positions in directories, and their sizes, are each file system's own. */
+	if (!c->statx(fd, "", AT_EMPTY_PATH, STATX_TYPE, &stx) && S_ISDIR(stx.stx_mode))
+		l.l_whence = SEEK_SET;
+	out->result = c->fcntl(fd, cmds[(get ? 2 : 0) + (op->dev & 1)], (unsigned long)&l);
+	if (get && !out->result)
+		out->len = (unsigned)snprintf(out->data, sizeof(out->data), "%d %d %lld %lld %d", l.l_type,
+					      l.l_whence, (long long)l.l_start, (long long)l.l_len,
+					      l.l_pid == -1);
+}
+
 /* Calls that answer with bytes. */
 static void run_bytes(const struct calls *c, const struct op *op, int dfd, int fd, struct outcome *out)
 {
@@ -286,6 +310,13 @@ void run_op(const struct calls *c, const struct op *op, int fds[SLOTS], struct o
 		break;
 	case OP_lseek:
 		do_lseek(c, op, fd, out);
+		break;
+	case OP_flock:
+		out->result = c->flock(fd, (int)op->flags);
+		break;
+	case OP_setlk:
+	case OP_getlk:
+		do_record_lock(c, op, fd, out);
 		break;
 	case OP_pwrite:
 		do_pwrite(c, op, fd, out);

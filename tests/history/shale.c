@@ -96,6 +96,10 @@ static long s_fcntl(int fd, int cmd, unsigned long arg)
 {
 	return shale_fcntl(now, fd, cmd, arg);
 }
+static long s_flock(int fd, int operation)
+{
+	return shale_flock(now, fd, operation);
+}
 static long s_dup(int fd)
 {
 	return shale_dup(now, fd);
@@ -195,6 +199,7 @@ const struct calls calls_shale = {
 	.fchdir = s_fchdir,
 	.getcwd = s_getcwd,
 	.fcntl = s_fcntl,
+	.flock = s_flock,
 	.dup = s_dup,
 	.getxattr = s_getxattr,
 	.lgetxattr = s_lgetxattr,
