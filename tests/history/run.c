@@ -223,6 +223,28 @@ static void run_names(const struct calls *c, const struct op *op, int dfd, int d
 	}
 }
 
+/* Calls about the task and its descriptors. False: it is none of them. */
+static bool run_task(const struct calls *c, const struct op *op, int fd, struct outcome *out)
+{
+	switch (op->kind) {
+	case OP_umask:
+		out->result = c->umask(op->mode);
+		break;
+	case OP_chdir:
+		out->result = c->chdir(op->path[0]);
+		break;
+	case OP_fchdir:
+		out->result = c->fchdir(fd);
+		break;
+	case OP_getfl:
+		out->result = c->fcntl(fd, F_GETFL, 0);
+		break;
+	default:
+		return false;
+	}
+	return true;
+}
+
 /* Calls that change attributes. False: it is none of them. */
 static bool run_attributes(const struct calls *c, const struct op *op, int dfd, int fd, struct outcome *out)
 {
@@ -321,18 +343,6 @@ void run_op(const struct calls *c, const struct op *op, int fds[SLOTS], struct o
 	case OP_pwrite:
 		do_pwrite(c, op, fd, out);
 		break;
-	case OP_umask:
-		out->result = c->umask(op->mode);
-		break;
-	case OP_chdir:
-		out->result = c->chdir(op->path[0]);
-		break;
-	case OP_fchdir:
-		out->result = c->fchdir(fd);
-		break;
-	case OP_getfl:
-		out->result = c->fcntl(fd, F_GETFL, 0);
-		break;
 	case OP_readlink:
 	case OP_pread:
 	case OP_getcwd:
@@ -342,7 +352,7 @@ void run_op(const struct calls *c, const struct op *op, int fds[SLOTS], struct o
 		run_bytes(c, op, dfd[0], fd, out);
 		break;
 	default:
-		if (!run_attributes(c, op, dfd[0], fd, out))
+		if (!run_attributes(c, op, dfd[0], fd, out) && !run_task(c, op, fd, out))
 			run_names(c, op, dfd[0], dfd[1], out);
 		break;
 	}
