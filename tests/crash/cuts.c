@@ -108,7 +108,7 @@ static void state_show(struct cuts *c, const char *choice)
 	c->ret = c->visit(c->ctx, c->state,
 			  &(struct cut){
 				  .id = id,
-				  .begun = slot->first,
+				  .begun = max(slot->first, (unsigned)(c->promised + 1)),
 				  .promised = c->promised,
 				  .first = !found,
 			  });

@@ -26,7 +26,10 @@
 
 struct cut {
 	const char *id; /* which state it is: the same for the same record and options */
-	/* Operations before this number were begun when the state first could come to be. */
+	/*
+	 * Operations before this number had been begun when the state first could come to be, or have kept
+	 * their promise since without writing.
+	 */
 	unsigned begun;
 	int promised; /* the last operation that had returned with a promise, -1: none */
 	bool first;   /* not seen before with a weaker promise */

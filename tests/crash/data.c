@@ -10,7 +10,7 @@
 #include "block/blk_types.h"
 #include "crash/history_internal.h"
 
-#define GONE UINT64_MAX
+#define GONE (UINT64_MAX / 2)
 
 struct data_check {
 	const struct history *h;
@@ -22,13 +22,15 @@ struct data_check {
 	size_t size;
 };
 
-/* The prefix after which the file's data was synced last. */
-static unsigned synced(const struct data_check *c, unsigned node)
+/* The prefix after which the file's data was synced last: all of it, or also the part that a write syncs. */
+static unsigned synced(const struct data_check *c, unsigned node, bool parts)
 {
 	for (int i = c->promised; i >= 0; i--) {
-		if (c->h->failed[i] || !op_promises(&c->h->ops[i]))
+		const struct op *op = &c->h->ops[i];
+
+		if (c->h->failed[i] || !op_promises(op) || (op->kind == OP_WRITE && !parts))
 			continue;
-		if (c->h->ops[i].kind == OP_SYNC || op_is_on(c->h, i, node))
+		if (op->kind == OP_SYNC || op_is_on(c->h, i, node))
 			return i + 1;
 	}
 	return 0;
@@ -72,14 +74,29 @@ static void decided(const struct history *h, unsigned m, unsigned node, bool emp
 	}
 }
 
+static u64 write_offset(const struct history *h, unsigned op, unsigned node)
+{
+	return h->ops[op].flags & O_APPEND ? h->trees[op].nodes[node].size : h->ops[op].offset;
+}
+
+/* The sectors of these bytes are at least as after `prefix`. */
+static void raise_first(unsigned *first, u64 sectors, u64 from, u64 bytes, unsigned prefix)
+{
+	for (u64 s = from / SECTOR_SIZE; s < sectors && s * SECTOR_SIZE < from + bytes; s++)
+		first[s] = max(first[s], prefix);
+}
+
 /* For each sector of the node in the tree after k operations, the first prefix whose content counts. */
 static void find_first(const struct data_check *c, unsigned node, unsigned *first, u64 sectors)
 {
-	unsigned least = synced(c, node);
+	unsigned least = synced(c, node, false);
 	bool emptied = false, reserved = false;
 
 	for (u64 s = 0; s < sectors; s++)
 		first[s] = least;
+	for (int i = least; i <= c->promised; i++)
+		if (c->h->ops[i].kind == OP_WRITE && op_promises(&c->h->ops[i]) && op_is_on(c->h, i, node))
+			raise_first(first, sectors, write_offset(c->h, i, node), c->h->ops[i].length, i + 1);
 	for (unsigned m = 0; m < c->k + c->between; m++) {
 		u64 from, to;
 
@@ -95,8 +112,7 @@ static void find_first(const struct data_check *c, unsigned node, unsigned *firs
 				continue; /* into blocks that were unwritten before */
 			emptied = false;
 		}
-		for (u64 s = from / SECTOR_SIZE; s < sectors && s * SECTOR_SIZE < to; s++)
-			first[s] = max(first[s], m + 1);
+		raise_first(first, sectors, from, to - from, m + 1);
 	}
 }
 
@@ -192,7 +208,7 @@ static int file_allowed(void *ctx, unsigned node, unsigned there, const char *pa
 
 	if (!S_ISREG(is->mode) || !is->size)
 		return 0;
-	if (is->size == want->size && c->k >= synced(c, node) &&
+	if (is->size == want->size && c->k >= synced(c, node, true) &&
 	    !memcmp(is->data->data, want->data->data, is->size))
 		return 0;
 	first = must_alloc(sectors * sizeof(*first));

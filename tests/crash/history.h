@@ -6,7 +6,7 @@
  * (1) Names, links, modes, attributes and sizes are those after a prefix of the operations. An operation that
  *     changes a size may stand in between, with a size in between.
  * (2) The prefix holds everything before a sync of all or of a directory; of a file that was synced, all that
- *     made it what it is (fdatasync: its size and what lies where).
+ *     made it what it is (fdatasync: its size and what lies where). A write that syncs does so for its part.
  * (3) Each sector of a file holds what it held after some operation, from the last that synced the file's
  *     data to the last that was begun: never another file's bytes, nor what was cut off in the prefix, nor
  *     what was written to the blocks after the prefix had lost them.

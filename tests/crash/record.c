@@ -21,8 +21,10 @@ void record_add(struct record *record, const struct record_entry *entry)
 		record->entries = must_grow(record->entries, &record->room, sizeof(*record->entries));
 	e = &record->entries[record->nr++];
 	*e = *entry;
-	if (e->kind != RECORD_WRITE)
+	if (e->kind != RECORD_WRITE) {
+		e->data = NULL;
 		return;
+	}
 	e->hashes = must_alloc(e->nr * sizeof(*e->hashes));
 	if (e->data)
 		e->data = must_copy(e->data, e->nr << SECTOR_SHIFT);
@@ -43,21 +45,13 @@ void record_free(struct record *record)
 	*record = (struct record){};
 }
 
-/* A write, in units. */
-static void import_write(struct record *record, const struct write_log_entry *from,
-			 const struct record_rules *rules)
+void record_add_write(struct record *record, const struct record_entry *write,
+		      const struct record_rules *rules, bool meta)
 {
-	struct record_entry e = {
-		.kind = RECORD_WRITE,
-		.started = from->started,
-		.ended = from->status ? 0 : from->ended,
-		.fua = from->fua,
-	};
-	u64 left = from->bytes >> SECTOR_SHIFT, block = rules->block_bytes >> SECTOR_SHIFT;
+	u64 left = write->nr, block = rules->block_bytes >> SECTOR_SHIFT;
+	struct record_entry e = *write;
 
-	e.sector = from->sector;
-	e.data = from->op == WRITE_LOG_WRITE ? from->data : NULL;
-	e.use = rules->use(rules->ctx, e.sector, left, from->meta);
+	e.use = rules->use(rules->ctx, e.sector, left, meta);
 	while (left) {
 		e.nr = e.use == RECORD_DATA ? left : min(left, block - e.sector % block);
 		record_add(record, &e);
@@ -66,6 +60,22 @@ static void import_write(struct record *record, const struct write_log_entry *fr
 		if (e.data)
 			e.data += e.nr << SECTOR_SHIFT;
 	}
+}
+
+static void import_write(struct record *record, const struct write_log_entry *from,
+			 const struct record_rules *rules)
+{
+	const struct record_entry e = {
+		.kind = RECORD_WRITE,
+		.started = from->started,
+		.ended = from->status ? 0 : from->ended,
+		.fua = from->fua,
+		.sector = from->sector,
+		.nr = from->bytes >> SECTOR_SHIFT,
+		.data = from->op == WRITE_LOG_WRITE ? from->data : NULL,
+	};
+
+	record_add_write(record, &e, rules, from->meta);
 }
 
 static void import_mark(struct record *record, const struct write_log_entry *from)

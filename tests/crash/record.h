@@ -52,8 +52,11 @@ struct record_rules {
 /* Adds what the log holds from entry `first` on. */
 void record_import(struct record *record, struct write_log *log, size_t first,
 		   const struct record_rules *rules);
-/* Adds one by hand (tests). A write's data is copied. */
+/* Adds one as it is. A write's data is copied. */
 void record_add(struct record *record, const struct record_entry *entry);
+/* Adds a write in units, as record_import does. */
+void record_add_write(struct record *record, const struct record_entry *write,
+		      const struct record_rules *rules, bool meta);
 void record_free(struct record *record);
 
 /* The mark's text, for write_log_mark. */

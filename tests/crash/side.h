@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Where a workload runs: a directory. Results are those of the system
+ * Where a workload runs: a directory of the kernel's, or of a shale machine. Results are those of the system
  * calls, negative errno on failure; paths begin at the directory.
  */
 #ifndef SHALE_TESTS_CRASH_SIDE_H
@@ -12,9 +12,12 @@
 #include "crash/op.h"
 #include "crash/tree.h"
 
+struct shale_task;
+
 struct side {
 	const struct side_calls *calls;
 	char top[128];
+	struct shale_task *task; /* of shale's side */
 };
 
 struct side_calls {
@@ -44,6 +47,7 @@ struct side_calls {
 };
 
 void side_kernel(struct side *side, const char *top);
+void side_shale(struct side *side, struct shale_task *task, const char *top);
 
 /* Does the operation; what it returned. */
 long side_do(struct side *side, const struct op *op);

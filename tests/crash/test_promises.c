@@ -206,6 +206,20 @@ static void test_synced_data_is_new(void **unused)
 	}
 }
 
+static void test_a_write_syncs_its_own_part(void **unused)
+{
+	PROMISE(p, {.kind = OP_WRITE, .path = FOO, .length = 4096},
+		{.kind = OP_WRITE, .path = FOO, .offset = 8192, .length = 512, .flags = O_SYNC, .number = 1});
+
+	found_sectors(&p, FOO, 16, 17, 1, 0);
+	assert_true(allowed(&p));
+	found_sectors(&p, FOO, 1, 3, 0, 0);
+	assert_true(allowed(&p));
+	found_sectors(&p, FOO, 16, 17, OLD, 0);
+	assert_false(allowed(&p));
+	promise_end(&p);
+}
+
 static void test_ordered_data_comes_before_its_size(void **unused)
 {
 	PROMISE(p, {.kind = OP_WRITE, .path = FOO, .offset = 16384, .length = 8192});
@@ -344,6 +358,7 @@ int main(void)
 		cmocka_unit_test(test_fdatasync_keeps_size_but_not_mode),
 		cmocka_unit_test(test_overwritten_data_is_any_mix),
 		cmocka_unit_test(test_synced_data_is_new),
+		cmocka_unit_test(test_a_write_syncs_its_own_part),
 		cmocka_unit_test(test_ordered_data_comes_before_its_size),
 		cmocka_unit_test(test_size_may_be_in_between),
 		cmocka_unit_test(test_rename_over_a_file_never_empties),

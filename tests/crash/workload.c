@@ -3,7 +3,7 @@
  * Workloads (op.h). The bounded set works on two directories with two names in each; before it begins, one
  * name in each is a file with data and an attribute, there is an empty directory, and all is synced.
  */
-#include "crash/op.h"
+#include "crash/apply.h"
 
 #include <linux/falloc.h>
 #include <stdio.h>
@@ -224,14 +224,18 @@ void workload_seq2(const struct op_world *world, u64 seed, struct workload *out)
 	}
 }
 
-/* One of the names of random histories: two levels of directories. */
-static void random_path(u64 *rng, char *path, size_t size)
-{
-	static const char *const dirs[] = {"", "/A", "/B", "/A/dir", "/B/sub"};
-	static const char *const names[] = {"foo", "bar", "dir", "sub", "a-name-that-is-rather-long"};
+/* Names of random histories: two levels of directories. Most often one is taken that is there. */
+static const char *const random_dirs[] = {"", "/A", "/B", "/A/dir", "/B/sub"};
+static const char *const random_names[] = {"foo", "bar", "dir", "sub", "a-name-that-is-rather-long"};
 
-	snprintf(path, size, "%s/%s", dirs[splitmix64(rng) % ARRAY_SIZE(dirs)],
-		 names[splitmix64(rng) % ARRAY_SIZE(names)]);
+static void random_path(const struct tree *tree, u64 *rng, bool there, char *path, size_t size)
+{
+	for (unsigned tries = splitmix64(rng) % 8 ? 20 : 1; tries; tries--) {
+		snprintf(path, size, "%s/%s", random_dirs[splitmix64(rng) % ARRAY_SIZE(random_dirs)],
+			 random_names[splitmix64(rng) % ARRAY_SIZE(random_names)]);
+		if ((tree_lookup(tree, path) >= 0) == there)
+			break;
+	}
 }
 
 static u64 random_size(const struct op_world *world, u64 *rng)
@@ -241,7 +245,7 @@ static u64 random_size(const struct op_world *world, u64 *rng)
 	return splitmix64(rng) % 2 ? bytes : bytes + splitmix64(rng) % world->block_bytes;
 }
 
-static struct op random_op(const struct op_world *world, u64 *rng)
+static struct op random_op(const struct op_world *world, const struct tree *tree, u64 *rng)
 {
 	static const u8 weights[NR_OP_KINDS] = {
 		[OP_CREAT] = 16,    [OP_MKDIR] = 5,  [OP_LINK] = 5,      [OP_SYMLINK] = 4,
@@ -257,9 +261,11 @@ static struct op random_op(const struct op_world *world, u64 *rng)
 	while ((at -= weights[op.kind]) >= 0)
 		op.kind++;
 	if (op.kind != OP_SYNC)
-		random_path(rng, op.path, sizeof(op.path));
+		random_path(tree, rng, op.kind != OP_CREAT && op.kind != OP_MKDIR && op.kind != OP_SYMLINK,
+			    op.path, sizeof(op.path));
 	if (op.kind == OP_LINK || op.kind == OP_RENAME)
-		random_path(rng, op.path2, sizeof(op.path2));
+		random_path(tree, rng, op.kind == OP_RENAME && splitmix64(rng) % 2, op.path2,
+			    sizeof(op.path2));
 	if (op.kind == OP_SETXATTR || op.kind == OP_REMOVEXATTR)
 		snprintf(op.path2, sizeof(op.path2), "user.%llu", (unsigned long long)splitmix64(rng) % 3);
 	op.offset = op.kind == OP_WRITE || op.kind == OP_FALLOCATE ? random_size(world, rng) : 0;
@@ -284,13 +290,20 @@ static struct op random_op(const struct op_world *world, u64 *rng)
 
 void workload_random(const struct op_world *world, u64 seed, unsigned nr, struct workload *out)
 {
+	struct arena arena = {};
+	struct tree tree, next;
 	u64 rng = seed;
 
 	*out = (struct workload){};
 	snprintf(out->name, sizeof(out->name), "random %llu", (unsigned long long)seed);
 	setup_tree(out);
+	tree_empty(&arena, &tree);
+	for (unsigned i = 0; i < out->nr_setup; i++) {
+		tree_apply(&arena, world, &tree, &out->setup[i], &next);
+		tree = next;
+	}
 	while (out->nr_ops < nr) {
-		struct op op = random_op(world, &rng);
+		struct op op = random_op(world, &tree, &rng);
 
 		/* Direct I/O and shifts are of whole blocks, mostly. */
 		if (op.flags & O_DIRECT && op.kind == OP_WRITE) {
@@ -301,7 +314,11 @@ void workload_random(const struct op_world *world, u64 seed, unsigned nr, struct
 			op.offset -= op.offset % world->block_bytes;
 			op.length += -op.length % world->block_bytes;
 		}
-		if (op_possible(world, &op))
-			ops_add(out, op);
+		if (!op_possible(world, &op))
+			continue;
+		ops_add(out, op);
+		tree_apply(&arena, world, &tree, &op, &next);
+		tree = next;
 	}
+	arena_free(&arena);
 }
