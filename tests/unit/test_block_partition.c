@@ -99,7 +99,7 @@ static void sfdisk_dos(void **state)
 
 	if (!image_by_command(
 		    &img, "printf 'label: dos\\n2048,20480,83\\n22528,,5\\n24576,4096,83\\n32768,8192,82\\n' "
-			  "| sfdisk -q $IMG"))
+			  "| sfdisk -q --no-tell-kernel $IMG"))
 		skip();
 	EXPECT_PARTS(&img, {1, 2048, 20480}, {2, 22528, 2}, {5, 24576, 4096}, {6, 32768, 8192});
 	free(img.data);
@@ -109,13 +109,15 @@ static void sfdisk_gpt(void **state)
 {
 	struct image img;
 
-	if (!image_by_command(&img, "printf 'label: gpt\\n2048,2048\\n8192,100\\n' | sfdisk -q $IMG"))
+	if (!image_by_command(
+		    &img, "printf 'label: gpt\\n2048,2048\\n8192,100\\n' | sfdisk -q --no-tell-kernel $IMG"))
 		skip();
 	EXPECT_PARTS(&img, {1, 2048, 2048}, {2, 8192, 100});
 	free(img.data);
 }
 
-static const char sgdisk_command[] = "sgdisk -a 1 -n 3:4096:8191 -n 40:20480:20487 -n 1:64:127 $IMG";
+static const char sgdisk_command[] =
+	"LD_PRELOAD=" NOSYNC " sgdisk -a 1 -n 3:4096:8191 -n 40:20480:20487 -n 1:64:127 $IMG";
 
 static void sgdisk_gpt(void **state)
 {
