@@ -13,6 +13,7 @@
 #define SHALE_TOOL_FUSE_H
 
 #define FUSE_USE_VERSION 314
+#include "fuse_ahead.h"
 #include "mount.h"
 
 #include <fuse3/fuse_lowlevel.h>
@@ -30,6 +31,7 @@ struct fuse_front {
 	bool opens_fail; /* there may be files that are seen, but not opened (encrypted ones) */
 	bool serving;    /* the volume is mounted: what the machine says is told at once */
 	struct fuse_session *session;
+	struct fuse_ahead ahead;
 	struct fuse_counters *counters; /* shared with the supervisor */
 };
 

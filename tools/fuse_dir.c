@@ -7,11 +7,14 @@
 
 #include <string.h>
 
+#define LARGE_DIRECTORY (4 << 20) /* bytes */
+
 /* A reply that is being filled. */
 struct dir_reply {
 	fuse_req_t req;
 	int dirfd;
 	bool plus, full;
+	bool attributes; /* are told; else names only, as far as the kernel knows them anyway */
 	size_t used, size;
 };
 
@@ -28,15 +31,18 @@ static void put_entry(struct dir_reply *l, const struct dirent64 *d)
 	size_t room = l->size - l->used, need;
 
 	/* Of a name that cannot be looked up the kernel hears when it asks; the others are to be listed. */
-	if (l->plus && !is_dots(d->d_name) && node_entry(l->dirfd, d->d_name, &entry)) {
+	if (l->plus && l->attributes && !is_dots(d->d_name) && node_entry(l->dirfd, d->d_name, &entry)) {
 		entry = (struct fuse_entry_param){
 			.attr = {.st_ino = d->d_ino, .st_mode = (mode_t)d->d_type << 12}};
 	}
 	need = l->plus ? fuse_add_direntry_plus(l->req, at, room, d->d_name, &entry, d->d_off)
 		       : fuse_add_direntry(l->req, at, room, d->d_name, &entry.attr, d->d_off);
 	l->full = need > room;
-	if (!l->full)
-		l->used += need;
+	if (l->full)
+		return;
+	l->used += need;
+	if (l->plus && entry.ino)
+		fuse_ahead_listed(&fuse_self->front->ahead, entry.ino, &entry.attr);
 }
 
 /* How many bytes of the machine's entries fill what is left, at the length that names have mostly. */
@@ -66,6 +72,19 @@ static int fill(struct dir_reply *l)
 	return 0;
 }
 
+/*
+ * Who lists a directory mostly looks at what is in it. Only of very large ones it is not known before the
+ * first names have been told: all their inodes would have to be read.
+ */
+static int wants_attributes(struct dir_reply *l, off_t off)
+{
+	struct stat st;
+	int err = off ? shale_fstat(fuse_self->task, l->dirfd, &st) : 0;
+
+	l->attributes = !off || (!err && st.st_size <= LARGE_DIRECTORY);
+	return err;
+}
+
 static void reply_listing(fuse_req_t req, fuse_ino_t node, size_t size, off_t off, bool plus)
 {
 	struct dir_reply l = {.req = req, .plus = plus};
@@ -79,6 +98,8 @@ static void reply_listing(fuse_req_t req, fuse_ino_t node, size_t size, off_t of
 
 		err = at < 0 ? (int)at : 0;
 	}
+	if (!err && plus)
+		err = wants_attributes(&l, off);
 	if (!err)
 		err = fill(&l);
 	if (err)

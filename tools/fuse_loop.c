@@ -116,13 +116,23 @@ static void join_worker(const struct fuse_worker *w, pthread_t thread)
 	pthread_join(thread, NULL);
 }
 
+static void *send_ahead(void *arg)
+{
+	fuse_self = arg;
+	fuse_ahead_run(&fuse_self->front->ahead);
+	return NULL;
+}
+
+/* The last of the workers sends ahead; without it, it works as well. */
 static int run_workers(struct fuse_worker *workers, unsigned n, const sigset_t *waited)
 {
-	pthread_t *threads = tool_alloc(n * sizeof(*threads));
+	pthread_t *threads = tool_alloc(n * sizeof(*threads)), sender;
+	struct fuse_ahead *ahead = &workers->front->ahead;
+	bool sending = n > 1 && !pthread_create(&sender, NULL, send_ahead, &workers[n - 1]);
 	unsigned started = 0;
 	int signal, err = 0;
 
-	while (started < n && !err) {
+	while (started < n - sending && !err) {
 		err = -pthread_create(&threads[started], NULL, serve, &workers[started]);
 		started += !err;
 	}
@@ -131,6 +141,10 @@ static int run_workers(struct fuse_worker *workers, unsigned n, const sigset_t *
 		err = 0;
 		sigwait(waited, &signal);
 	}
+	/* First, since it may be waiting for a page that a request holds. */
+	fuse_ahead_end(ahead);
+	if (sending)
+		pthread_join(sender, NULL);
 	__atomic_store_n(&ending, true, __ATOMIC_RELAXED);
 	for (unsigned i = 0; i < started; i++)
 		join_worker(&workers[i], threads[i]);
@@ -145,6 +159,7 @@ int fuse_serve(struct fuse_front *front, const int *fds, unsigned n, void (*answ
 	int err = 0;
 
 	signals_init(&waited);
+	fuse_ahead_init(&front->ahead, front->opens_fail ? 0 : front->wish->ahead);
 	for (unsigned i = 0; i < n && !err; i++)
 		err = worker_init(&workers[i], front, fds[i]);
 	if (!err) {

@@ -101,8 +101,14 @@ static void op_opendir(fuse_req_t req, fuse_ino_t node, struct fuse_file_info *f
 static void op_read(fuse_req_t req, fuse_ino_t node, size_t size, off_t off, struct fuse_file_info *fi)
 {
 	const size_t want = size < FUSE_REPLY_BYTES ? size : FUSE_REPLY_BYTES;
-	int fd = node_open(node, O_RDONLY);
-	ssize_t n = fd < 0 ? fd : shale_pread(fuse_self->task, fd, fuse_self->reply, want, off);
+	ssize_t n;
+	int fd;
+
+	/* Before the reply, so that the next request does not come first. */
+	if (!off)
+		fuse_ahead_read(&fuse_self->front->ahead, node);
+	fd = node_open(node, O_RDONLY);
+	n = fd < 0 ? fd : shale_pread(fuse_self->task, fd, fuse_self->reply, want, off);
 
 	if (n < 0)
 		fuse_reply_err(req, (int)-n);
@@ -186,9 +192,8 @@ static void op_init(void *userdata, struct fuse_conn_info *conn)
 {
 	const struct fuse_front *front = userdata;
 	unsigned want = FUSE_CAP_ASYNC_READ | FUSE_CAP_EXPORT_SUPPORT | FUSE_CAP_IOCTL_DIR |
-			FUSE_CAP_READDIRPLUS | FUSE_CAP_READDIRPLUS_AUTO | FUSE_CAP_ASYNC_DIO |
-			FUSE_CAP_NO_OPEN_SUPPORT | FUSE_CAP_PARALLEL_DIROPS | FUSE_CAP_CACHE_SYMLINKS |
-			FUSE_CAP_NO_OPENDIR_SUPPORT;
+			FUSE_CAP_READDIRPLUS | FUSE_CAP_ASYNC_DIO | FUSE_CAP_NO_OPEN_SUPPORT |
+			FUSE_CAP_PARALLEL_DIROPS | FUSE_CAP_CACHE_SYMLINKS | FUSE_CAP_NO_OPENDIR_SUPPORT;
 
 	if (front->wish->kernel_checks)
 		want |= FUSE_CAP_POSIX_ACL;

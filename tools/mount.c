@@ -38,8 +38,8 @@ static error_t parse(int key, char *arg, struct argp_state *state)
 		return 0;
 	case KEY_THREADS:
 		wish.threads = (unsigned)strtoul(arg, NULL, 10);
-		if (!wish.threads || wish.threads > MOUNT_MAX_FDS)
-			argp_error(state, "--threads: 1 to %d", MOUNT_MAX_FDS);
+		if (!wish.threads || wish.threads >= MOUNT_MAX_FDS)
+			argp_error(state, "--threads: 1 to %d", MOUNT_MAX_FDS - 1);
 		return 0;
 	default:
 		return ARGP_ERR_UNKNOWN;

@@ -18,6 +18,7 @@ struct mount_wish {
 	const char *type;           /* in the machine: "ext4" */
 	char *data;                 /* options of the file system; NULL: none */
 	uint64_t memory;            /* limit of the machine's caches, in bytes */
+	uint64_t ahead; /* of small files that are sent before they are asked for, at a time, in bytes */
 	bool foreground, remount;
 	bool owner; /* ids 0:0 are the caller's; else as they are stored, and the kernel checks rights */
 	bool kernel_checks;    /* by modes and access lists; else nobody does */
@@ -71,7 +72,7 @@ int mount_supervise(const struct mount_wish *wish, int ready);
 /* What the control socket carries, from the daemon; to it one message with the descriptors. */
 #define MOUNT_ATTACHED  'a' /* the image is open and locked: the mount may be made */
 #define MOUNT_ANSWERING 'r'
-#define MOUNT_MAX_FDS   32
+#define MOUNT_MAX_FDS   33
 /* Where `shale umount` meets the supervisor: an abstract socket, that ends with it. */
 void mount_meeting(const struct host_mount *mount, struct sockaddr_un *address, unsigned *bytes);
 

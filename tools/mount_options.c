@@ -11,12 +11,14 @@
 
 #define NO_ID   ((unsigned)-1)
 #define NO_MASK ((mode_t)-1)
+#define AHEAD   (2ull << 20)
 #define MEMORY  (128ull << 20)
 
 void mount_wish_init(struct mount_wish *wish)
 {
 	*wish = (struct mount_wish){.type = "ext4",
 				    .memory = MEMORY,
+				    .ahead = AHEAD,
 				    .uid = NO_ID,
 				    .gid = NO_ID,
 				    .fmask = NO_MASK,
@@ -145,6 +147,8 @@ static bool take_word(struct mount_wish *wish, char *word, bool helper)
 		wish->shown = value + 1;
 	else if (!strncmp(word, "memory=", 7))
 		good = size(word, value + 1, &wish->memory);
+	else if (!strncmp(word, "ahead=", 6))
+		good = size(word, value + 1, &wish->ahead);
 	else if (!strcmp(word, "allow_other") || !strcmp(word, "default_permissions") ||
 		 !strcmp(word, "noexec") || !strcmp(word, "nosymfollow") || !strncmp(word, "max_read=", 9))
 		append(&wish->kernel, word);

@@ -239,7 +239,7 @@ static int make_mount(struct supervisor *s)
 	(void)!write(s->guard, &s->mount, sizeof(s->mount));
 	host_mount_read_ahead(&s->mount);
 	start_listening(s);
-	return mount_fds_send(s->control, fd, s->wish->threads);
+	return mount_fds_send(s->control, fd, s->wish->threads + 1);
 }
 
 /* Takes the mount away, if it is still there, and has the daemon end. */
