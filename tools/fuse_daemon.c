@@ -60,6 +60,7 @@ static int machine_make(struct fuse_front *front)
 	options.log = log_line;
 	options.log_arg = front;
 	options.log_level = LOG_LEVEL;
+	options.flags = SHALE_START_LATER;
 	err = shale_new(&options, &front->machine);
 	if (!err)
 		err = shale_task_new(front->machine, NULL, &front->task);
@@ -167,6 +168,19 @@ static void answering(void *arg)
 	(void)!write(*(int *)arg, &word, 1);
 }
 
+/* From here on nothing is opened any more, and only now is the volume looked at. */
+static int volume_open(struct fuse_front *front)
+{
+	int err = sandbox_enter(front->wish->sandbox);
+
+	if (err)
+		return err;
+	err = shale_start(front->machine);
+	if (err)
+		tell(front, shale_disk_error, err);
+	return err ? err : volume_mount(front);
+}
+
 static int serve(struct fuse_front *front, int control)
 {
 	int fds[MOUNT_MAX_FDS], n, err;
@@ -177,7 +191,7 @@ static int serve(struct fuse_front *front, int control)
 	front->session = fuse_front_session(front, fds[0]);
 	if (!front->session)
 		tool_no_memory();
-	err = volume_mount(front);
+	err = volume_open(front);
 	if (!err)
 		err = fuse_serve(front, fds, (unsigned)n, answering, &control);
 	fuse_session_destroy(front->session);

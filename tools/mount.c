@@ -18,6 +18,8 @@ static bool wrong, fake;
 
 #define KEY_STATS   0x20001
 #define KEY_THREADS 0x20002
+#define KEY_NO_BOX  0x20003
+#define KEY_BOX     0x20004
 
 static error_t parse(int key, char *arg, struct argp_state *state)
 {
@@ -30,6 +32,12 @@ static error_t parse(int key, char *arg, struct argp_state *state)
 		return 0;
 	case 'f':
 		wish.foreground = true;
+		return 0;
+	case KEY_NO_BOX:
+		wish.sandbox = SANDBOX_OFF;
+		return 0;
+	case KEY_BOX:
+		wish.sandbox = SANDBOX_REQUIRED;
 		return 0;
 	case KEY_STATS:
 		wish.stats_fd = open(arg, O_WRONLY | O_CREAT | O_CLOEXEC, 0644);
@@ -52,6 +60,8 @@ static const struct argp_option options[] = {
 	{"foreground", 'f', NULL, 0, "stay: this process is the daemon's supervisor", 0},
 	{"stats", KEY_STATS, "FILE", 0, "write there what the kernel asked for: at the end, and on SIGUSR1",
 	 0},
+	{"no-sandbox", KEY_NO_BOX, NULL, 0, "let the daemon, which reads the volume, run unconfined", 0},
+	{"require-sandbox", KEY_BOX, NULL, 0, "do not mount where a part of the sandbox is not to be had", 0},
 	{"threads", KEY_THREADS, "N", 0, "threads that answer the kernel", 0},
 	{NULL, 0, NULL, 0, NULL, 0},
 };

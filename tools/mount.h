@@ -8,6 +8,7 @@
 #ifndef SHALE_TOOL_MOUNT_H
 #define SHALE_TOOL_MOUNT_H
 
+#include "sandbox.h"
 #include "tool.h"
 
 struct sockaddr_un;
@@ -27,6 +28,7 @@ struct mount_wish {
 	gid_t caller_gid, gid;
 	mode_t fmask, dmask; /* instead of the modes that are stored: 0777 without these; -1: as stored */
 	char *kernel;        /* options of the host's mount */
+	enum sandbox_mode sandbox;
 	unsigned threads;
 	int stats_fd; /* where the counters are written to; -1: nowhere */
 };

@@ -5,8 +5,8 @@
  * what each is there for, and tests/sandbox/room.c holds a list of its own against this one.
  *
  * Three are answered by an error, since the C library lives with that: clone3, whose arguments a filter
- * cannot see (clone is taken instead), and open and openat (how much memory to give back when a thread ends
- * is looked up under /proc).
+ * cannot see (clone is taken instead), and open and openat (malloc asks for the number of processors, and how
+ * memory may be given back, under /sys and /proc when it first wants to know).
  */
 #include "sandbox.h"
 
