@@ -26,7 +26,9 @@ static int setup(void **state)
 		   "tree/e\n"
 		   "for i in $(seq 300); do : >tree/e/with-a-rather-long-name-$i; done; mkdir tree/e/last\n"
 		   "mke2fs -q -t ext4 -b 1024 -O dir_index -d tree image 8M\n"
-		   "debugfs -w -R 'sif /a/b/c/d/file generation 0x1234abcd' image");
+		   "debugfs -w -R 'sif /a/b/c/d/file generation 0x1234abcd' image\n"
+		   "debugfs -w -R 'ea_set /a/b/c/d/link trusted.of the-link' image\n"
+		   "debugfs -w -R 'ea_set /a/b/c/d/file user.of the-file' image");
 	image_mount(&image, &m);
 	return 0;
 }
@@ -226,12 +228,58 @@ static void lost(void **state)
 	image_mount(&image, &m);
 }
 
+/* getxattrat of Linux 6.13 (464): the errors that it gives there, and besides descriptors of O_PATH. */
+static void attributes(void **state)
+{
+	struct {
+		u64 value __attribute__((aligned(8)));
+		u32 size, flags;
+		u64 more;
+	} args = {0};
+	struct handle link = get("/mnt/a/b/c/d/link");
+	int fd = open_handle(&link, O_PATH);
+	char text[32] = "";
+
+	args.value = (uintptr_t)text;
+	args.size = sizeof(text);
+	assert_int_equal(shale_getxattrat(m.task, fd, "", AT_EMPTY_PATH, "trusted.of", (void *)&args, 16), 8);
+	assert_string_equal(text, "the-link");
+	assert_int_equal(shale_listxattrat(m.task, fd, "", AT_EMPTY_PATH, text, sizeof(text)),
+			 sizeof("trusted.of"));
+	assert_string_equal(text, "trusted.of");
+	assert_int_equal(shale_getxattrat(m.task, fd, "", 0, "trusted.of", (void *)&args, 16), -ENOENT);
+	assert_int_equal(shale_getxattrat(m.task, fd, "", 1, "trusted.of", (void *)&args, 16), -EINVAL);
+	assert_int_equal(shale_getxattrat(m.task, fd, "", AT_EMPTY_PATH, "trusted.of", (void *)&args, 15),
+			 -EINVAL);
+	assert_int_equal(shale_getxattrat(m.task, fd, "", AT_EMPTY_PATH, "trusted.of", (void *)&args, 5000),
+			 -E2BIG);
+	assert_int_equal(shale_getxattrat(m.task, fd, "", AT_EMPTY_PATH, "trusted.of", (void *)&args, 24), 8);
+	args.more = 1;
+	assert_int_equal(shale_getxattrat(m.task, fd, "", AT_EMPTY_PATH, "trusted.of", (void *)&args, 24),
+			 -E2BIG);
+	args.flags = 1;
+	assert_int_equal(shale_getxattrat(m.task, fd, "", AT_EMPTY_PATH, "trusted.of", (void *)&args, 16),
+			 -EINVAL);
+	shale_close(m.task, fd);
+	/* By name, the symlink itself, or what it leads to. */
+	args.flags = 0;
+	assert_int_equal(shale_getxattrat(m.task, AT_FDCWD, "/mnt/a/b/c/d/link", AT_SYMLINK_NOFOLLOW,
+					  "trusted.of", (void *)&args, 16),
+			 8);
+	assert_int_equal(
+		shale_getxattrat(m.task, AT_FDCWD, "/mnt/a/b/c/d/link", 0, "trusted.of", (void *)&args, 16),
+		-ENODATA);
+	assert_int_equal(
+		shale_getxattrat(m.task, AT_FDCWD, "/mnt/a/b/c/d/link", 0, "user.of", (void *)&args, 16), 8);
+	assert_memory_equal(text, "the-file", 8);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(form),        cmocka_unit_test(too_small), cmocka_unit_test(names),
 		cmocka_unit_test(bad_handles), cmocka_unit_test(rights),    cmocka_unit_test(reconnected),
-		cmocka_unit_test(lost),
+		cmocka_unit_test(attributes),  cmocka_unit_test(lost),
 	};
 
 	return cmocka_run_group_tests(tests, setup, teardown);
