@@ -160,6 +160,9 @@ static int blkdev_writepages(struct address_space *mapping, struct writeback_con
 const struct address_space_operations blkdev_buffer_aops = {
 	.writepages = blkdev_writepages,
 	.dirty_folio = buffer_dirty_folio,
+	.write_begin = blkdev_write_begin,
+	.write_end = blkdev_write_end,
+	.release_folio = blkdev_release_folio,
 	.read_folio = blkdev_read_folio,
 	.readahead = blkdev_readahead,
 	.is_partially_uptodate = blkdev_is_partially_uptodate,

@@ -199,6 +199,13 @@ static void buffer_set_verified(struct buffer_head *bh, const struct buffer_veri
 	smp_store_release(&bh->b_verifier, verifier);
 }
 
+void buffer_forget_verified(struct buffer_head *bh)
+{
+	lock_buffer(bh);
+	WRITE_ONCE(bh->b_verifier, NULL);
+	unlock_buffer(bh);
+}
+
 int find_get_verified(struct block_device *bdev, u64 block, unsigned size,
 		      const struct buffer_verifier *verifier, u64 owner, struct buffer_head **out)
 {

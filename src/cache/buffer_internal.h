@@ -17,4 +17,12 @@ void buffer_bio_fill(struct bio *bio, struct buffer_head *bh); // the bio is for
 void folio_write_buffers(struct folio *folio, bool wait);
 bool buffer_dirty_folio(struct address_space *mapping, struct folio *folio);
 
+// What was verified of the block is not to be believed any more.
+void buffer_forget_verified(struct buffer_head *bh);
+
+// blkdev_write.c, of a_ops.
+int blkdev_write_begin(struct address_space *mapping, u64 pos, size_t *len, struct folio **out);
+void blkdev_write_end(struct address_space *mapping, u64 pos, size_t copied, struct folio *folio);
+bool blkdev_release_folio(struct folio *folio); // false: a block is in use by a journal, dirty, or under I/O
+
 #endif

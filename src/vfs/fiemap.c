@@ -1,5 +1,6 @@
 // FS_IOC_FIEMAP: where a file's data lies. The file system tells extents in order; here they are counted,
 // clipped to what the caller has room for, and laid out.
+#include "cache/writeback.h"
 #include "vfs/files_internal.h"
 #include "vfs/inode.h"
 #include "vfs/super.h"
@@ -58,7 +59,7 @@ int fiemap_prep(struct inode *inode, struct fiemap_extent_info *fi, u64 start, u
 		fi->fi_flags = bad;
 		return -EBADR;
 	}
-	return 0;
+	return fi->fi_flags & FIEMAP_FLAG_SYNC ? filemap_write_and_wait(inode->i_mapping) : 0;
 }
 
 long ioctl_fiemap(struct file *file, void *arg)

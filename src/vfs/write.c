@@ -221,9 +221,10 @@ ssize_t generic_file_write_iter(struct kiocb *iocb, struct iov_iter *from)
 int file_update_time(struct file *file)
 {
 	struct inode *inode = file->f_inode;
-	struct timespec now = current_time(inode);
+	struct timespec now = current_time(inode), mtime = timespec_read(&inode->i_mtime),
+			ctime = timespec_read(&inode->i_ctime);
 
-	if (timespec_equal(&inode->i_mtime, &now) && timespec_equal(&inode->i_ctime, &now))
+	if (timespec_equal(&mtime, &now) && timespec_equal(&ctime, &now))
 		return 0;
 	inode_set_time(&inode->i_mtime, now);
 	inode_set_time(&inode->i_ctime, now);

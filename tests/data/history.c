@@ -11,12 +11,14 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/falloc.h>
+#include <linux/fs.h>
 #include <stdarg.h>
 #include <stdbool.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/ioctl.h>
 #include <sys/stat.h>
 #include <sys/uio.h>
 #include <unistd.h>
@@ -40,6 +42,7 @@ struct side {
 	long (*fsync)(int fd, bool data);
 	long (*sync_range)(int fd, off_t at, off_t n, unsigned flags);
 	long (*fstat)(int fd, struct stat *st);
+	long (*ioctl)(int fd, unsigned long request);
 	int fds[FDS + 1]; /* the last is no descriptor */
 };
 
@@ -91,6 +94,10 @@ static long k_fstat(int fd, struct stat *st)
 {
 	return sys(fstat(fd, st));
 }
+static long k_ioctl(int fd, unsigned long request)
+{
+	return sys(ioctl(fd, request));
+}
 
 static struct shale *machine;
 static struct shale_task *task;
@@ -138,6 +145,10 @@ static long s_fstat(int fd, struct stat *st)
 {
 	return shale_fstat(task, fd, st);
 }
+static long s_ioctl(int fd, unsigned long request)
+{
+	return shale_ioctl(task, fd, request, NULL);
+}
 
 static struct side sides[2] = {
 	{"Linux",
@@ -152,6 +163,7 @@ static struct side sides[2] = {
 	 k_fsync,
 	 k_sync_range,
 	 k_fstat,
+	 k_ioctl,
 	 {0}},
 	{"shale",
 	 s_pwrite,
@@ -165,6 +177,7 @@ static struct side sides[2] = {
 	 s_fsync,
 	 s_sync_range,
 	 s_fstat,
+	 s_ioctl,
 	 {0}},
 };
 
@@ -344,7 +357,7 @@ static long run(struct side *s, const struct op *op, unsigned char *buf)
 			       (long)out);
 		return n;
 	case FSYNC:
-		return s->fsync(fd, op->byte & 1);
+		return device && op->byte % 4 == 0 ? s->ioctl(fd, BLKFLSBUF) : s->fsync(fd, op->byte & 1);
 	case SYNC_RANGE:
 		return s->sync_range(fd, op->at, (off_t)op->len, op->flags);
 	default:

@@ -31,7 +31,7 @@ struct test_file {
 	spinlock_t lock; /* guards place, written, generation */
 	u64 generation;
 	u64 rnd;
-	int conversions;
+	atomic_t conversions;
 	int fail_map; /* map_blocks and iomap_begin for writing fail with this */
 };
 
@@ -132,13 +132,13 @@ static void mark_written(struct test_file *f, u64 pos, u64 len)
 	scoped_spin_lock(&f->lock);
 	for (u64 i = pos / block_size(f); i <= (pos + len - 1) / block_size(f); i++)
 		f->written[i] = true;
-	f->generation++;
+	WRITE_ONCE(f->generation, f->generation + 1);
 }
 
 static int test_end_io(struct inode *inode, u64 pos, u64 len, unsigned type)
 {
 	assert_int_equal(type, IOMAP_UNWRITTEN);
-	file_of(inode)->conversions++;
+	atomic_inc(&file_of(inode)->conversions);
 	mark_written(file_of(inode), pos, len);
 	return 0;
 }
@@ -258,6 +258,14 @@ static void do_direct(struct test_file *f, u64 pos, size_t len)
 	free(buf);
 }
 
+static void free_blocks(struct test_file *f, u64 first, u64 end)
+{
+	scoped_spin_lock(&f->lock);
+	for (u64 i = first; i < end; i++)
+		f->place[i] = f->written[i] = 0;
+	WRITE_ONCE(f->generation, f->generation + 1);
+}
+
 static void do_truncate(struct test_file *f, u64 size)
 {
 	struct address_space *m = &f->inode.i_data;
@@ -274,9 +282,7 @@ static void do_truncate(struct test_file *f, u64 size)
 	down_write(&m->invalidate_lock);
 	i_size_write(&f->inode, size);
 	truncate_pagecache(m, size);
-	for (u64 i = DIV_ROUND_UP(size, block_size(f)); i < BLOCKS_MOST; i++)
-		f->place[i] = f->written[i] = 0;
-	f->generation++;
+	free_blocks(f, DIV_ROUND_UP(size, block_size(f)), BLOCKS_MOST);
 	up_write(&m->invalidate_lock);
 	f->model_size = size;
 }
@@ -301,9 +307,7 @@ static void do_punch(struct test_file *f, u64 pos, u64 len)
 		assert_int_equal(iomap_zero_range(&f->inode, last, end - last, NULL, &test_ops), 0);
 	down_write(&m->invalidate_lock);
 	truncate_inode_pages_range(m, first, last - 1);
-	for (u64 i = first / size; i < last / size; i++)
-		f->place[i] = f->written[i] = 0;
-	f->generation++;
+	free_blocks(f, first / size, last / size);
 	up_write(&m->invalidate_lock);
 }
 
@@ -445,7 +449,7 @@ static void test_blocks(void **state)
 	for (unsigned i = 0; i < BLOCKS_MOST; i++)
 		blocks += f->place[i] != 0;
 	assert_int_equal(blocks, 3);
-	assert_int_equal(f->conversions, 2);
+	assert_int_equal(atomic_read(&f->conversions), 2);
 	expect_disk(f);
 	/* Data and holes: unwritten blocks are data as far as the cache has some. */
 	assert_int_equal(iomap_seek_data(&f->inode, 0, &test_ops), 68 << 10);

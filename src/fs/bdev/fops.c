@@ -7,6 +7,7 @@
 #include "vfs/super.h"
 
 #include <errno.h>
+#include <unistd.h>
 
 static int blkdev_open(struct inode *inode, struct file *file)
 {
@@ -30,7 +31,12 @@ static int blkdev_open(struct inode *inode, struct file *file)
 
 static int blkdev_release(struct inode *inode, struct file *file)
 {
-	blkdev_put(file_bdev(file), file->f_mode & FMODE_EXCL ? file : NULL);
+	struct block_device *bdev = file_bdev(file);
+
+	// The last who can write: errors are told to who syncs, or at the end.
+	if (file->f_mode & FMODE_WRITE && atomic_read(&bdev->bd_openers) == 1)
+		(void)sync_blockdev(bdev);
+	blkdev_put(bdev, file->f_mode & FMODE_EXCL ? file : NULL);
 	return 0;
 }
 
@@ -38,6 +44,8 @@ static loff_t blkdev_llseek(struct file *file, loff_t offset, int whence)
 {
 	loff_t size = (loff_t)bdev_nr_bytes(file_bdev(file));
 
+	if (whence > SEEK_END) // no holes are known
+		return -EINVAL;
 	return generic_file_llseek_size(file, offset, whence, size, size);
 }
 
@@ -60,5 +68,8 @@ const struct file_operations def_blk_fops = {
 	.release = blkdev_release,
 	.llseek = blkdev_llseek,
 	.read_iter = blkdev_read_iter,
+	.write_iter = blkdev_write_iter,
+	.fsync = blkdev_fsync,
+	.fallocate = blkdev_fallocate,
 	.ioctl = blkdev_ioctl,
 };

@@ -1,7 +1,9 @@
 // ioctls of block devices: sizes, limits, read-only, rereading the partition table.
 #include "block/blk.h"
 #include "fs/bdev/bdev_internal.h"
+#include "vfs/cred.h"
 #include "vfs/inode.h"
+#include "vfs/super.h"
 
 #include <errno.h>
 #include <linux/fs.h>
@@ -14,8 +16,13 @@ static long put_int(void *arg, int value)
 
 static long blkdev_flush_cache(struct file *file)
 {
+	int err;
+
+	if (!capable(SHALE_CAP_SYS_ADMIN))
+		return -EACCES;
+	err = sync_blockdev(file_bdev(file));
 	invalidate_mapping_pages(file->f_mapping, 0, ~(pgoff_t)0);
-	return 0;
+	return err;
 }
 
 static long blkdev_ask(struct file *file, unsigned cmd, void *arg)
