@@ -74,6 +74,20 @@ static int wait_for_supervisor(int ready)
 	return read(ready, &status, 1) == 1 ? status : TOOL_FAILED;
 }
 
+/* What stays behind keeps nothing of its caller's, who may wait for the end of it, but standard error for a
+ * while. */
+static void forget_callers_files(int kept, int also)
+{
+	const unsigned low = (unsigned)(also < 0 || kept < also ? kept : also);
+	const unsigned high = (unsigned)(also < 0 || kept > also ? kept : also);
+
+	if (low > 3)
+		(void)close_range(3, low - 1, 0);
+	if (high > low + 1)
+		(void)close_range(low + 1, high - 1, 0);
+	(void)close_range(high + 1, ~0u, 0);
+}
+
 static int supervise_behind(void)
 {
 	int ends[2];
@@ -92,8 +106,8 @@ static int supervise_behind(void)
 		close(ends[1]);
 		return wait_for_supervisor(ends[0]);
 	}
-	close(ends[0]);
 	setsid();
+	forget_callers_files(ends[1], wish.stats_fd);
 	_exit(mount_supervise(&wish, ends[1]));
 }
 

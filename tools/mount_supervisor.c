@@ -286,8 +286,9 @@ static void take_child(struct supervisor *s)
 		if (WIFSIGNALED(status) && !s->ending) {
 			s->line_bytes = (size_t)snprintf(
 				s->line, sizeof(s->line),
-				"shale mount: %s: the daemon was ended by signal %d (%s)", s->wish->source,
-				WTERMSIG(status), strsignal(WTERMSIG(status)));
+				"shale mount: %s: the daemon was ended by signal %d (%s%s)", s->wish->source,
+				WTERMSIG(status), strsignal(WTERMSIG(status)),
+				WTERMSIG(status) == SIGSYS ? ": the sandbox forbids what it tried" : "");
 			tell_line(s);
 		}
 	}
