@@ -312,11 +312,19 @@ int jbd2_log_wait_for_space(journal_t *journal, u32 blocks)
 	return err;
 }
 
+/* Does nothing run or commit, so that the head of the log stands still? */
+static bool journal_idle(journal_t *journal)
+{
+	scoped_spin_lock(&journal->j_state_lock);
+	return !journal->j_running_transaction && !journal->j_committing_transaction;
+}
+
 /* Then the log is empty, and its super block says so. */
 int jbd2_checkpoint_all(journal_t *journal)
 {
 	int err = 0;
 
+	BUG_ON(!journal_idle(journal));
 	scoped_mutex_lock(&journal->j_checkpoint_mutex);
 	while (!err && has_checkpoints(journal))
 		err = journal_aborted(journal) ? -EIO : checkpoint_step(journal);

@@ -35,7 +35,7 @@ static void commit_switch(journal_t *journal, transaction_t *t)
 			BUG_ON(t->t_log_blocks > journal->j_free);
 			journal->j_free -= t->t_log_blocks;
 			journal->j_committing_transaction = t;
-			journal->j_running_transaction = NULL;
+			WRITE_ONCE(journal->j_running_transaction, NULL);
 			jbd2_gate_update(journal);
 		}
 		spin_unlock(&journal->j_state_lock);

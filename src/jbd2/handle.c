@@ -120,7 +120,7 @@ static int transaction_create(journal_t *journal)
 	if (wanted) {
 		t->t_tid = journal->j_transaction_sequence++;
 		t->t_revoke_table = t->t_tid & 1;
-		journal->j_running_transaction = t;
+		WRITE_ONCE(journal->j_running_transaction, t);
 		jbd2_gate_update(journal);
 	}
 	spin_unlock(&journal->j_state_lock);

@@ -71,8 +71,8 @@ struct journal_head {
 
 /* The blocks on their way into the log: see log_write.c. */
 #define JBD2_CHUNKS      4u
-#define JBD2_CHUNK_BYTES (256u << 10)
-#define JBD2_MIN_CHUNK   16u /* blocks */
+#define JBD2_CHUNK_BYTES (256u << 10) /* at most */
+#define JBD2_MIN_CHUNK   16u          /* blocks */
 struct jbd2_chunk {
 	u8 *data;
 	u32 jblk, len;  /* the run of log blocks that it holds, in the circle of the log */

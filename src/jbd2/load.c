@@ -34,6 +34,14 @@ static int pools_create(journal_t *journal)
 	return err ? err : jbd2_revoke_init(journal);
 }
 
+/* In all the chunks take a sixteenth of the machine's memory at most, unless blocks are large. */
+static u32 chunk_blocks(const struct jbd2_journal *log)
+{
+	u64 bytes = min_t(u64, JBD2_CHUNK_BYTES, log->machine->options.memory_limit / (16 * JBD2_CHUNKS));
+
+	return max_t(u32, (u32)(bytes >> log->block_bits), JBD2_MIN_CHUNK);
+}
+
 static void journal_init(journal_t *journal, struct jbd2_journal *log,
 			 const struct jbd2_journal_options *options)
 {
@@ -58,7 +66,7 @@ static void journal_init(journal_t *journal, struct jbd2_journal *log,
 	for (unsigned i = 0; i < JBD2_HEAD_BUCKETS; i++)
 		spin_lock_init(&journal->j_head_buckets[i].lock);
 	INIT_DELAYED_WORK(journal->j_machine, &journal->j_commit_work, jbd2_commit_work);
-	journal->j_writer.chunk_blocks = max(JBD2_CHUNK_BYTES >> log->block_bits, JBD2_MIN_CHUNK);
+	journal->j_writer.chunk_blocks = chunk_blocks(log);
 }
 
 /*

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The writing journal when things fail, row J1: each allocation, each write, each flush; transactions larger
- * than its memory for the log; what its functions refuse.
+ * The writing journal when things fail, row J1: each allocation, each write, each flush; and transactions
+ * larger than a part of its memory for the log.
  */
 #include "jbd2_client.h"
 
@@ -188,127 +188,9 @@ static void test_large_transactions(void **state)
 	}
 }
 
-static void test_credits(void **state)
-{
-	struct client c;
-	struct buffer_head *bh[3];
-	handle_t *handle, *nested, *reserved;
-	u32 most;
-
-	client_machine(&c, 0, 5, 64 << 20);
-	client_format(&c, "ram:%uK", 1024, 0);
-	assert_int_equal(client_load(&c, 7), 0);
-	most = jbd2_journal_max_credits(c.journal);
-	assert_true(most > 200 && most < 256);
-	assert_int_equal(jbd2_journal_start(c.journal, most + 1, 0, 0, &handle), -ENOSPC);
-	assert_int_equal(jbd2_journal_start(c.journal, most, 1, 0, &handle), -ENOSPC);
-	assert_int_equal(jbd2_journal_start(c.journal, most, 0, 1, &handle), -ENOSPC);
-	assert_int_equal(jbd2_journal_start(c.journal, 2, 0, 0, &handle), 0);
-	assert_int_equal(jbd2_journal_start(c.journal, 99, 0, 0, &nested), 0);
-	assert_ptr_equal(nested, handle);
-	for (u32 i = 0; i < 3; i++) {
-		assert_int_equal(bread(c.bdev, CLIENT_FIRST + i, 1024, NULL, NULL, 0, &bh[i]), 0);
-		assert_int_equal(jbd2_journal_get_write_access(handle, bh[i]), 0);
-	}
-	assert_int_equal(jbd2_journal_dirty_metadata(handle, bh[0]), 0);
-	assert_int_equal(jbd2_journal_dirty_metadata(handle, bh[0]), 0);
-	assert_int_equal(jbd2_journal_dirty_metadata(handle, bh[1]), 0);
-	assert_int_equal(jbd2_journal_dirty_metadata(handle, bh[2]), -ENOSPC);
-	/* What is forgotten gives its credit back. */
-	assert_int_equal(jbd2_journal_forget(handle, bh[0]), 0);
-	assert_int_equal(jbd2_journal_dirty_metadata(handle, bh[2]), 0);
-	assert_int_equal(jbd2_journal_revoke(handle, 9, NULL), -ENOSPC);
-	assert_int_equal(jbd2_journal_stop(nested), 0);
-	assert_int_equal(jbd2_journal_extend(handle, most, 0), 1);
-	assert_int_equal(jbd2_journal_extend(handle, 5, 3), 0);
-	assert_int_equal(jbd2_handle_buffer_credits(handle), 5);
-	assert_int_equal(jbd2_journal_revoke(handle, 9, NULL), 0);
-	assert_int_equal(jbd2_journal_restart(handle, most - 1, 0), 0);
-	assert_int_equal(jbd2_journal_stop(handle), 0);
-	for (u32 i = 0; i < 3; i++)
-		brelse(bh[i]);
-	/* Reserved credits keep others from filling the transaction, and go on to the next. */
-	assert_int_equal(jbd2_journal_start(c.journal, 1, 0, most / 2, &handle), 0);
-	reserved = handle->h_rsv_handle;
-	handle->h_rsv_handle = NULL;
-	assert_int_equal(jbd2_journal_stop(handle), 0);
-	assert_int_equal(jbd2_journal_force_commit(c.journal), 0);
-	assert_int_equal(jbd2_journal_start(c.journal, most - most / 2, 0, 0, &handle), 0);
-	assert_int_equal(jbd2_journal_extend(handle, 1, 0), 1);
-	assert_int_equal(jbd2_journal_stop(handle), 0);
-	assert_int_equal(jbd2_journal_start_reserved(reserved), 0);
-	assert_int_equal(jbd2_handle_buffer_credits(reserved), most / 2);
-	assert_int_equal(jbd2_journal_stop(reserved), 0);
-	assert_int_equal(jbd2_journal_start(c.journal, most, 0, 0, &handle), 0);
-	assert_int_equal(jbd2_journal_stop(handle), 0);
-	assert_int_equal(client_destroy(&c), 0);
-	disk_close(c.machine, c.bdev);
-	client_machine_stop(&c);
-}
-
-struct seen {
-	bool none;
-	u8 first;
-};
-
-static void look(const void *data, void *ctx)
-{
-	struct seen *seen = ctx;
-
-	seen->none = !data;
-	seen->first = data ? *(const u8 *)data : 0;
-}
-
-static u8 committed_first(struct buffer_head *bh)
-{
-	struct seen seen;
-
-	jbd2_journal_committed_data(bh, look, &seen);
-	assert_false(seen.none);
-	return seen.first;
-}
-
-static void undo_change(struct client *c, struct buffer_head *bh, u8 value, u8 committed)
-{
-	handle_t *handle;
-
-	assert_int_equal(jbd2_journal_start(c->journal, 1, 0, 0, &handle), 0);
-	assert_int_equal(jbd2_journal_get_undo_access(handle, bh), 0);
-	assert_int_equal(committed_first(bh), committed);
-	*(u8 *)bh->b_data = value;
-	assert_int_equal(jbd2_journal_dirty_metadata(handle, bh), 0);
-	assert_int_equal(committed_first(bh), committed);
-	assert_int_equal(jbd2_journal_stop(handle), 0);
-}
-
-/* Undo access keeps what was committed last, whatever was changed since. */
-static void test_undo(void **state)
-{
-	struct client c;
-	struct buffer_head *bh;
-	u8 first;
-
-	client_machine(&c, 0, 5, 64 << 20);
-	client_format(&c, "ram:%uK", 1024, 0);
-	assert_int_equal(client_load(&c, 7), 0);
-	assert_int_equal(bread(c.bdev, CLIENT_FIRST, 1024, NULL, NULL, 0, &bh), 0);
-	first = *(u8 *)bh->b_data;
-	undo_change(&c, bh, 1, first);
-	undo_change(&c, bh, 2, first);
-	assert_int_equal(jbd2_journal_force_commit(c.journal), 0);
-	undo_change(&c, bh, 3, 2);
-	assert_int_equal(jbd2_journal_force_commit(c.journal), 0);
-	brelse(bh);
-	assert_int_equal(client_destroy(&c), 0);
-	disk_close(c.machine, c.bdev);
-	client_machine_stop(&c);
-}
-
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_credits),
-		cmocka_unit_test(test_undo),
 		cmocka_unit_test(test_large_transactions),
 		cmocka_unit_test(test_every_allocation_fails),
 		cmocka_unit_test(test_every_write_fails),
