@@ -68,14 +68,15 @@ struct jbd2_inode {
 	u64 i_dirty_start, i_dirty_end; /* bytes, end inclusive */
 };
 
-/* What the journal asks of the file system. Called without locks. */
+/* What the journal asks of the file system; without locks, where nothing else is said. */
 struct jbd2_journal_ops {
 	/* Starts writing data of the inode, dirty pages of [start, end] bytes, that has its blocks already.
 	 */
 	int (*submit_inode_data)(struct jbd2_inode *jinode, u64 start, u64 end);
 	/* Waits for it; the error that it met. */
 	int (*finish_inode_data)(struct jbd2_inode *jinode, u64 start, u64 end);
-	/* The journal was aborted with this error; once. Optional. */
+	/* The journal was aborted with this error; once. Optional. Under locks of the journal: only notes it.
+	 */
 	void (*aborted)(void *host, int err);
 };
 

@@ -43,14 +43,27 @@ static int super_write(journal_t *journal, blk_opf_t flags)
 	return jbd2_write_block(journal, 0, journal->j_super, flags);
 }
 
+/*
+ * If that fails, as little as its flush, the tail has not moved: whatever is written of the super block later
+ * says what was true before.
+ */
 int jbd2_write_tail(journal_t *journal, tid_t tid, u32 jblk, blk_opf_t flags)
 {
 	struct jbd2_super_block *sb = super_of(journal);
+	be32 sequence, start;
+	int err;
 
 	scoped_mutex_lock(&journal->j_super_mutex);
+	sequence = sb->s_sequence;
+	start = sb->s_start;
 	sb->s_sequence = cpu_to_be32(tid);
 	sb->s_start = cpu_to_be32(jblk);
-	return super_write(journal, journal->j_barrier ? flags : 0);
+	err = super_write(journal, journal->j_barrier ? flags : 0);
+	if (err) {
+		sb->s_sequence = sequence;
+		sb->s_start = start;
+	}
+	return err;
 }
 
 /*
