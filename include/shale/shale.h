@@ -283,9 +283,9 @@ int shale_fcntl(struct shale_task *task, int fd, int cmd, unsigned long arg);
 /* flock(2). */
 int shale_flock(struct shale_task *task, int fd, int operation);
 /*
- * ioctl(2), ioctl_fs(2): FS_IOC_FIEMAP, FIGETBSZ, FIONREAD, FIOCLEX, FIONCLEX, FS_IOC_GETFLAGS, on block
- * devices BLKGETSIZE64, BLKGETSIZE, BLKSSZGET, BLKPBSZGET, BLKBSZGET, BLKROGET, BLKRAGET, BLKFLSBUF. -ENOTTY:
- * not known for this file.
+ * ioctl(2), ioctl_fs(2): FS_IOC_FIEMAP, FIGETBSZ, FIONREAD, FIOCLEX, FIONCLEX, FS_IOC_GETFLAGS,
+ * FS_IOC_SETFLAGS, FIFREEZE, FITHAW, on block devices BLKGETSIZE64, BLKGETSIZE, BLKSSZGET, BLKPBSZGET,
+ * BLKBSZGET, BLKROGET, BLKRAGET, BLKFLSBUF. -ENOTTY: not known for this file.
  */
 int shale_ioctl(struct shale_task *task, int fd, unsigned long request, void *arg);
 

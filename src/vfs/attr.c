@@ -161,7 +161,7 @@ int notify_change(const struct mnt_idmap *idmap, struct dentry *dentry, struct i
 	if (err)
 		return err;
 	if (attr->ia_valid & ATTR_MODE) {
-		if (S_ISLNK(inode->i_mode))
+		if (S_ISLNK(READ_ONCE(inode->i_mode)))
 			return -EOPNOTSUPP;
 		if (attr->ia_mode & (S_ISUID | S_ISGID))
 			WRITE_ONCE(inode->i_flags, inode->i_flags & ~(u32)S_NOSEC);
@@ -194,7 +194,7 @@ static u32 should_drop_sgid(const struct inode *inode)
 
 u32 setattr_chown_kills(const struct inode *inode)
 {
-	if (S_ISDIR(inode->i_mode))
+	if (S_ISDIR(READ_ONCE(inode->i_mode)))
 		return 0;
 	return ATTR_KILL_SUID | ATTR_KILL_PRIV | should_drop_sgid(inode);
 }

@@ -183,9 +183,9 @@ static int vfs_truncate(const struct path *path, loff_t length)
 	const struct mnt_idmap *idmap = mnt_idmap(path->mnt);
 	int err;
 
-	if (S_ISDIR(inode->i_mode))
+	if (S_ISDIR(READ_ONCE(inode->i_mode)))
 		return -EISDIR;
-	if (!S_ISREG(inode->i_mode))
+	if (!S_ISREG(READ_ONCE(inode->i_mode)))
 		return -EINVAL;
 	err = mnt_want_write(path->mnt);
 	if (err)
@@ -218,13 +218,17 @@ long do_sys_truncate(const char *name, loff_t length)
 static int ftruncate_file(struct file *file, loff_t length)
 {
 	struct inode *inode = file->f_inode;
+	int err;
 
-	if (!S_ISREG(inode->i_mode) || !(file->f_mode & FMODE_WRITE))
+	if (!S_ISREG(READ_ONCE(inode->i_mode)) || !(file->f_mode & FMODE_WRITE))
 		return -EINVAL;
 	if (READ_ONCE(inode->i_flags) & S_APPEND)
 		return -EPERM;
-	return do_truncate(mnt_idmap(file->f_path.mnt), file->f_path.dentry, (u64)length,
-			   ATTR_MTIME | ATTR_CTIME, file);
+	file_start_write(file);
+	err = do_truncate(mnt_idmap(file->f_path.mnt), file->f_path.dentry, (u64)length,
+			  ATTR_MTIME | ATTR_CTIME, file);
+	file_end_write(file);
+	return err;
 }
 
 long ksys_ftruncate(int fd, loff_t length)

@@ -18,9 +18,9 @@ struct copy_range {
 
 static int check_files(const struct file *in, const struct file *out)
 {
-	if (S_ISDIR(in->f_inode->i_mode) || S_ISDIR(out->f_inode->i_mode))
+	if (S_ISDIR(READ_ONCE(in->f_inode->i_mode)) || S_ISDIR(READ_ONCE(out->f_inode->i_mode)))
 		return -EISDIR;
-	if (!S_ISREG(in->f_inode->i_mode) || !S_ISREG(out->f_inode->i_mode))
+	if (!S_ISREG(READ_ONCE(in->f_inode->i_mode)) || !S_ISREG(READ_ONCE(out->f_inode->i_mode)))
 		return -EINVAL;
 	if (!(in->f_mode & FMODE_READ) || !(out->f_mode & FMODE_WRITE) || READ_ONCE(out->f_flags) & O_APPEND)
 		return -EBADF;

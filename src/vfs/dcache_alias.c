@@ -10,7 +10,7 @@
 
 static u32 d_flags_for_inode(const struct inode *inode)
 {
-	switch (inode->i_mode & S_IFMT) {
+	switch (READ_ONCE(inode->i_mode) & S_IFMT) {
 	case S_IFDIR:
 		return inode->i_op->lookup ? DCACHE_DIRECTORY_TYPE : DCACHE_AUTODIR_TYPE;
 	case S_IFLNK:
@@ -98,7 +98,7 @@ struct dentry *d_find_alias(struct inode *inode)
 	struct dentry *found = NULL, *alias;
 
 	spin_lock(&inode->i_lock);
-	if (S_ISDIR(inode->i_mode)) {
+	if (S_ISDIR(READ_ONCE(inode->i_mode))) {
 		found = __d_find_any_alias(inode);
 	} else {
 		hlist_for_each_entry (alias, &inode->i_dentry, d_alias) {
@@ -214,7 +214,7 @@ int d_splice_alias(struct inode *inode, struct dentry *dentry, struct dentry **o
 	*out = NULL;
 	if (inode) {
 		spin_lock(&inode->i_lock);
-		if (S_ISDIR(inode->i_mode)) {
+		if (S_ISDIR(READ_ONCE(inode->i_mode))) {
 			alias = __d_find_any_alias(inode);
 			if (unlikely(alias)) {
 				spin_unlock(&inode->i_lock);

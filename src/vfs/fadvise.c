@@ -74,7 +74,7 @@ long ksys_fadvise64(int fd, loff_t offset, loff_t len, int advice)
 
 	if (!f.file)
 		return -EBADF;
-	if (S_ISFIFO(f.file->f_inode->i_mode))
+	if (S_ISFIFO(READ_ONCE(f.file->f_inode->i_mode)))
 		err = -ESPIPE;
 	else if (!f.file->f_mapping || len < 0)
 		err = -EINVAL;
@@ -96,7 +96,7 @@ long ksys_readahead(int fd, loff_t offset, size_t count)
 	if (!(f.file->f_mode & FMODE_READ))
 		err = -EBADF;
 	else if (f.file->f_mapping && f.file->f_mapping->a_ops &&
-		 (S_ISREG(f.file->f_inode->i_mode) || S_ISBLK(f.file->f_inode->i_mode)))
+		 (S_ISREG(READ_ONCE(f.file->f_inode->i_mode)) || S_ISBLK(READ_ONCE(f.file->f_inode->i_mode))))
 		err = generic_fadvise(f.file, offset, (loff_t)count, POSIX_FADV_WILLNEED);
 	fdput(f);
 	return err;

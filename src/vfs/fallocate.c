@@ -34,11 +34,11 @@ static int check_inode(const struct inode *inode, int mode)
 		return -EPERM;
 	if (flags & S_IMMUTABLE)
 		return -EPERM;
-	if (S_ISFIFO(inode->i_mode))
+	if (S_ISFIFO(READ_ONCE(inode->i_mode)))
 		return -ESPIPE;
-	if (S_ISDIR(inode->i_mode))
+	if (S_ISDIR(READ_ONCE(inode->i_mode)))
 		return -EISDIR;
-	return S_ISREG(inode->i_mode) || S_ISBLK(inode->i_mode) ? 0 : -ENODEV;
+	return S_ISREG(READ_ONCE(inode->i_mode)) || S_ISBLK(READ_ONCE(inode->i_mode)) ? 0 : -ENODEV;
 }
 
 static long vfs_fallocate(struct file *file, int mode, loff_t offset, loff_t len)
@@ -59,7 +59,12 @@ static long vfs_fallocate(struct file *file, int mode, loff_t offset, loff_t len
 		return err;
 	if (__builtin_add_overflow(offset, len, &end) || (u64)end > inode->i_sb->s_maxbytes)
 		return -EFBIG;
-	return file->f_op->fallocate ? file->f_op->fallocate(file, mode, offset, len) : -EOPNOTSUPP;
+	if (!file->f_op->fallocate)
+		return -EOPNOTSUPP;
+	file_start_write(file);
+	err = file->f_op->fallocate(file, mode, offset, len);
+	file_end_write(file);
+	return err;
 }
 
 long ksys_fallocate(int fd, int mode, loff_t offset, loff_t len)

@@ -128,6 +128,10 @@ int file_update_time(struct file *file);
 int file_remove_privs(struct file *file);
 int file_modified(struct file *file); // both
 
+// Around a change of a regular file's content from outside: it is not frozen meanwhile.
+void file_start_write(struct file *file);
+void file_end_write(struct file *file);
+
 // sync.c. Bytes, ends inclusive.
 int vfs_fsync_range(struct file *file, loff_t start, loff_t end, int datasync);
 int noop_fsync(struct file *file, loff_t start, loff_t end, int datasync);

@@ -86,3 +86,6 @@ ssize_t vfs_write(struct file *file, const void *buf, size_t count, loff_t *pos)
 ssize_t vfs_readv(struct file *file, const struct iovec *iov, int iovcnt, loff_t *pos, int rwf_flags);
 int vfs_getattr(const struct path *path, struct inode *inode, struct kstat *stat, u32 mask, unsigned flags);
 long ioctl_fiemap(struct file *file, void *arg);
+// Of a file system that has fileattr_get, and fileattr_set.
+long ioctl_getflags(struct file *file, unsigned *arg);
+long ioctl_setflags(struct file *file, const unsigned *arg);

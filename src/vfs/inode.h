@@ -168,6 +168,9 @@ struct inode_operations {
 	int (*setattr)(const struct mnt_idmap *idmap, struct dentry *dentry, struct iattr *attr);
 	// acl NULL: there is to be none. i_rwsem is held exclusive.
 	int (*set_acl)(const struct mnt_idmap *idmap, struct dentry *dentry, struct posix_acl *acl, int type);
+	// Flags of chattr(1), FS_*_FL; to set them i_rwsem is held exclusive.
+	int (*fileattr_get)(struct dentry *dentry, u32 *flags);
+	int (*fileattr_set)(const struct mnt_idmap *idmap, struct dentry *dentry, u32 flags);
 	// A file without a name: makes the inode and gives it to d_tmpfile(). i_rwsem is not held.
 	int (*tmpfile)(const struct mnt_idmap *idmap, struct inode *dir, struct dentry *dentry, mode_t mode);
 };

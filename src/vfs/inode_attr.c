@@ -46,9 +46,9 @@ void inode_set_opflags(struct inode *inode)
 
 	if (!op->permission)
 		flags |= IOP_FASTPERM;
-	if (S_ISDIR(inode->i_mode) && op->lookup)
+	if (S_ISDIR(READ_ONCE(inode->i_mode)) && op->lookup)
 		flags |= IOP_LOOKUP;
-	if (!S_ISLNK(inode->i_mode))
+	if (!S_ISLNK(READ_ONCE(inode->i_mode)))
 		flags |= IOP_NOFOLLOW;
 	if (inode->i_sb->s_xattr)
 		flags |= IOP_XATTR;
@@ -138,12 +138,15 @@ bool atime_needs_update(const struct path *path, struct inode *inode)
 void touch_atime(const struct path *path)
 {
 	struct inode *inode = d_inode(path->dentry);
-	struct timespec now;
+	struct super_block *sb = inode->i_sb;
 
-	if (!atime_needs_update(path, inode) || mnt_want_write(path->mnt))
+	// Reading does not wait for a thaw.
+	if (!atime_needs_update(path, inode) || !__sb_start_write_trylock(sb, SB_FREEZE_WRITE))
 		return;
-	now = current_time(inode);
-	WRITE_ONCE(inode->i_atime.tv_sec, now.tv_sec);
-	WRITE_ONCE(inode->i_atime.tv_nsec, now.tv_nsec);
-	mnt_drop_write(path->mnt);
+	if (!mnt_get_write_access(path->mnt)) {
+		inode_set_time(&inode->i_atime, current_time(inode));
+		mark_inode_dirty(inode, READ_ONCE(sb->s_flags) & SB_LAZYTIME ? I_DIRTY_TIME : I_DIRTY_SYNC);
+		mnt_put_write_access(path->mnt);
+	}
+	sb_end_write(sb);
 }

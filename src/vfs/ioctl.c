@@ -1,4 +1,5 @@
 // ioctl: what all files answer, then what regular files do, then the file system or driver.
+#include "vfs/cred.h"
 #include "vfs/dcache.h"
 #include "vfs/files_internal.h"
 #include "vfs/inode.h"
@@ -36,6 +37,17 @@ static long file_bytes_ahead(struct file *file, int *arg)
 	return 0;
 }
 
+static long ioctl_freeze(struct file *file, bool freeze)
+{
+	struct super_block *sb = file->f_inode->i_sb;
+
+	if (!capable(SHALE_CAP_SYS_ADMIN))
+		return -EPERM;
+	if (!freeze)
+		return thaw_super(sb);
+	return sb->s_op->freeze_fs ? freeze_super(sb) : -EOPNOTSUPP;
+}
+
 static long do_vfs_ioctl(struct file *file, int fd, unsigned cmd, void *arg)
 {
 	struct inode *inode = file->f_inode;
@@ -53,16 +65,25 @@ static long do_vfs_ioctl(struct file *file, int fd, unsigned cmd, void *arg)
 		*(int *)arg = (int)inode->i_sb->s_blocksize;
 		return 0;
 	case FIOQSIZE:
-		if (!S_ISREG(inode->i_mode) && !S_ISDIR(inode->i_mode) && !S_ISLNK(inode->i_mode))
+		if (!S_ISREG(READ_ONCE(inode->i_mode)) && !S_ISDIR(READ_ONCE(inode->i_mode)) &&
+		    !S_ISLNK(READ_ONCE(inode->i_mode)))
 			return -ENOTTY;
 		if (!arg)
 			return -EFAULT;
 		*(loff_t *)arg = (loff_t)inode->i_blocks * 512;
 		return 0;
+	case FIFREEZE:
+	case FITHAW:
+		return ioctl_freeze(file, cmd == FIFREEZE);
+	case FS_IOC_GETFLAGS:
+		return inode->i_op->fileattr_get ? ioctl_getflags(file, arg) : driver_ioctl(file, cmd, arg);
+	case FS_IOC_SETFLAGS:
+		return inode->i_op->fileattr_set ? ioctl_setflags(file, arg) : driver_ioctl(file, cmd, arg);
 	case FS_IOC_FIEMAP:
 		return ioctl_fiemap(file, arg);
 	case FIONREAD:
-		return S_ISREG(inode->i_mode) ? file_bytes_ahead(file, arg) : driver_ioctl(file, cmd, arg);
+		return S_ISREG(READ_ONCE(inode->i_mode)) ? file_bytes_ahead(file, arg)
+							 : driver_ioctl(file, cmd, arg);
 	default:
 		return driver_ioctl(file, cmd, arg);
 	}

@@ -24,6 +24,7 @@ struct mem_inode {
 	struct offset_dir dir; // of directories
 	char *target;          // of symlinks; read by lock-free walks, so freed with the inode
 	struct simple_xattrs xattrs;
+	u32 fsflags; // FS_*_FL; i_rwsem
 };
 
 static struct mem_inode *MEM_I(struct inode *inode)
@@ -55,7 +56,7 @@ static void mem_evict_inode(struct inode *inode)
 	truncate_inode_pages_final(&inode->i_data);
 	clear_inode(inode);
 	simple_xattrs_free(&MEM_I(inode)->xattrs, inode->i_sb->s_machine);
-	if (S_ISDIR(inode->i_mode))
+	if (S_ISDIR(READ_ONCE(inode->i_mode)))
 		simple_offset_destroy(&MEM_I(inode)->dir);
 }
 
@@ -142,7 +143,38 @@ static int mem_setattr(const struct mnt_idmap *idmap, struct dentry *dentry, str
 	return attr->ia_valid & ATTR_MODE ? posix_acl_chmod(idmap, dentry, inode->i_mode) : 0;
 }
 
+#define MEM_FL_SETTABLE  (FS_IMMUTABLE_FL | FS_APPEND_FL | FS_NODUMP_FL | FS_NOATIME_FL)
+#define MEM_FL_INHERITED (FS_NODUMP_FL | FS_NOATIME_FL)
+
+static void mem_set_fsflags(struct inode *inode, u32 flags)
+{
+	u32 set = (flags & FS_IMMUTABLE_FL ? S_IMMUTABLE : 0) | (flags & FS_APPEND_FL ? S_APPEND : 0) |
+		  (flags & FS_NOATIME_FL ? S_NOATIME : 0);
+
+	MEM_I(inode)->fsflags = flags;
+	WRITE_ONCE(inode->i_flags, (inode->i_flags & ~(u32)(S_IMMUTABLE | S_APPEND | S_NOATIME)) | set);
+}
+
+static int mem_fileattr_get(struct dentry *dentry, u32 *flags)
+{
+	*flags = READ_ONCE(MEM_I(d_inode(dentry))->fsflags);
+	return 0;
+}
+
+static int mem_fileattr_set(const struct mnt_idmap *idmap, struct dentry *dentry, u32 flags)
+{
+	struct inode *inode = d_inode(dentry);
+
+	if (flags & ~(u32)MEM_FL_SETTABLE)
+		return -EOPNOTSUPP;
+	mem_set_fsflags(inode, flags);
+	touch_ctime(inode);
+	return 0;
+}
+
 static const struct inode_operations mem_file_inode_operations = {
+	.fileattr_get = mem_fileattr_get,
+	.fileattr_set = mem_fileattr_set,
 	.setattr = mem_setattr,
 	.set_acl = simple_set_acl,
 	.listxattr = mem_listxattr,
@@ -192,7 +224,7 @@ static void mem_inode_set_times(struct inode *inode)
 
 static void mem_inode_set_ops(struct inode *inode, dev_t dev)
 {
-	switch (inode->i_mode & S_IFMT) {
+	switch (READ_ONCE(inode->i_mode) & S_IFMT) {
 	case S_IFREG:
 		inode->i_op = &mem_file_inode_operations;
 		inode->i_fop = &mem_file_operations;
@@ -231,6 +263,8 @@ static int mem_get_inode(struct super_block *sb, struct inode *dir, mode_t mode,
 	inode->i_blkbits = PAGE_SHIFT;
 	set_nlink(inode, 1);
 	mem_inode_set_ops(inode, dev);
+	if (dir)
+		mem_set_fsflags(inode, MEM_I(dir)->fsflags & MEM_FL_INHERITED);
 	err = dir ? simple_acl_create(dir, inode) : 0;
 	if (err) {
 		iput(inode);
@@ -397,7 +431,7 @@ static int mem_rename(const struct mnt_idmap *idmap, struct inode *old_dir, stru
 
 	if (flags & RENAME_EXCHANGE)
 		return mem_exchange(old_dir, old, new_dir, new);
-	if (target && S_ISDIR(target->i_mode) && !simple_offset_empty(&MEM_I(target)->dir))
+	if (target && S_ISDIR(READ_ONCE(target->i_mode)) && !simple_offset_empty(&MEM_I(target)->dir))
 		return -ENOTEMPTY;
 	err = simple_offset_reserve(&MEM_I(new_dir)->dir, old, &place);
 	if (err)
@@ -435,6 +469,8 @@ static const struct inode_operations mem_dir_inode_operations = {
 	.mkdir = mem_mkdir,
 	.rmdir = mem_rmdir,
 	.mknod = mem_mknod,
+	.fileattr_get = mem_fileattr_get,
+	.fileattr_set = mem_fileattr_set,
 	.setattr = mem_setattr,
 	.set_acl = simple_set_acl,
 	.listxattr = mem_listxattr,

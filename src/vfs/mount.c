@@ -208,7 +208,7 @@ static void mnt_add_writers(struct mount *mnt, int n)
 	__atomic_fetch_add(&mnt->pcp[current->shard].writers, n, __ATOMIC_SEQ_CST);
 }
 
-int mnt_want_write(struct vfsmount *m)
+int mnt_get_write_access(struct vfsmount *m)
 {
 	struct mount *mnt = real_mount(m);
 	struct mount_machine *mm = mounts_of(m);
@@ -226,9 +226,26 @@ int mnt_want_write(struct vfsmount *m)
 	return 0;
 }
 
-void mnt_drop_write(struct vfsmount *m)
+void mnt_put_write_access(struct vfsmount *m)
 {
 	mnt_add_writers(real_mount(m), -1);
+}
+
+int mnt_want_write(struct vfsmount *m)
+{
+	int err;
+
+	sb_start_write(m->mnt_sb);
+	err = mnt_get_write_access(m);
+	if (unlikely(err))
+		sb_end_write(m->mnt_sb);
+	return err;
+}
+
+void mnt_drop_write(struct vfsmount *m)
+{
+	mnt_put_write_access(m);
+	sb_end_write(m->mnt_sb);
 }
 
 static int mnt_hold_writers(struct mount *mnt)

@@ -36,10 +36,13 @@ static inline u32 mnt_flags(const struct vfsmount *mnt)
 	return READ_ONCE(mnt->mnt_flags);
 }
 
-// Begins and ends a change to the file system through this mount. -EROFS: the mount or the super block is
-// read-only; a remount to read-only finds those that are inside busy.
+// Begins and ends a change to the file system through this mount: waits until it is not frozen. -EROFS: the
+// mount or the super block is read-only; a remount to read-only finds those that are inside busy.
 int mnt_want_write(struct vfsmount *mnt) __must_check;
 void mnt_drop_write(struct vfsmount *mnt);
+// The latter alone: for files that are open for writing, which may be frozen.
+int mnt_get_write_access(struct vfsmount *mnt) __must_check;
+void mnt_put_write_access(struct vfsmount *mnt);
 bool __mnt_is_readonly(const struct vfsmount *mnt);
 
 u64 mnt_unique_id(const struct vfsmount *mnt); // what statx calls mnt_id

@@ -75,7 +75,8 @@ int vfs_link(struct dentry *old, const struct mnt_idmap *idmap, struct inode *di
 		return err;
 	if (dir->i_sb != inode->i_sb)
 		return -EXDEV;
-	if (inode->i_flags & (S_APPEND | S_IMMUTABLE) || !dir->i_op->link || S_ISDIR(inode->i_mode))
+	if (inode->i_flags & (S_APPEND | S_IMMUTABLE) || !dir->i_op->link ||
+	    S_ISDIR(READ_ONCE(inode->i_mode)))
 		return -EPERM;
 	inode_lock(inode);
 	if (inode->i_nlink == 0 && !(READ_ONCE(inode->i_state) & I_LINKABLE))

@@ -88,7 +88,8 @@ static int may_rename(struct inode *old_dir, struct dentry *old, struct inode *n
 static void lock_renamed(struct inode *source, struct inode *target, bool same_dir,
 			 unsigned flags) __no_lock_analysis
 {
-	bool is_dir = S_ISDIR(source->i_mode), new_is_dir = target && S_ISDIR(target->i_mode);
+	bool is_dir = S_ISDIR(READ_ONCE(source->i_mode)),
+	     new_is_dir = target && S_ISDIR(READ_ONCE(target->i_mode));
 	bool lock_source = !is_dir || !same_dir;
 	bool lock_target = target && (!new_is_dir || !same_dir || !(flags & RENAME_EXCHANGE));
 
@@ -106,9 +107,9 @@ static void lock_renamed(struct inode *source, struct inode *target, bool same_d
 static void unlock_renamed(struct inode *source, struct inode *target, bool same_dir,
 			   unsigned flags) __no_lock_analysis
 {
-	if (!S_ISDIR(source->i_mode) || !same_dir)
+	if (!S_ISDIR(READ_ONCE(source->i_mode)) || !same_dir)
 		inode_unlock(source);
-	if (target && (!S_ISDIR(target->i_mode) || !same_dir || !(flags & RENAME_EXCHANGE)))
+	if (target && (!S_ISDIR(READ_ONCE(target->i_mode)) || !same_dir || !(flags & RENAME_EXCHANGE)))
 		inode_unlock(target);
 }
 
@@ -117,7 +118,8 @@ static bool too_many_links(const struct inode *old_dir, const struct inode *new_
 			   const struct inode *source, const struct inode *target, unsigned flags)
 {
 	u32 most = old_dir->i_sb->s_max_links;
-	bool is_dir = S_ISDIR(source->i_mode), new_is_dir = target && S_ISDIR(target->i_mode);
+	bool is_dir = S_ISDIR(READ_ONCE(source->i_mode)),
+	     new_is_dir = target && S_ISDIR(READ_ONCE(target->i_mode));
 
 	if (!most || old_dir == new_dir)
 		return false;
@@ -145,7 +147,7 @@ static int rename_locked(const struct mnt_idmap *idmap, struct inode *old_dir, s
 		return 0;
 	}
 	if (target) {
-		if (S_ISDIR(target->i_mode)) {
+		if (S_ISDIR(READ_ONCE(target->i_mode))) {
 			shrink_dcache_children(new);
 			WRITE_ONCE(target->i_flags, target->i_flags | S_DEAD);
 		}

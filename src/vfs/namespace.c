@@ -9,6 +9,7 @@
 // grace period.
 
 #include "vfs/mount_internal.h"
+#include "vfs/super_internal.h"
 
 #include "base/alloc.h"
 #include "vfs/cred.h"
@@ -511,6 +512,7 @@ void vfs_umount_all(struct shale *machine)
 
 	set_fs_root(vfs->init_fs, &none);
 	set_fs_pwd(vfs->init_fs, &none);
+	supers_thaw_all(machine);
 	put_mnt_ns(vfs->mounts.init_ns);
 	vfs->mounts.init_ns = NULL;
 	rcu_barrier(machine);

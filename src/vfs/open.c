@@ -115,7 +115,7 @@ static int build_open_flags(const struct open_how *how, struct open_flags *op)
 
 static int check_special(const struct path *path, const struct inode *inode, int acc_mode)
 {
-	switch (inode->i_mode & S_IFMT) {
+	switch (READ_ONCE(inode->i_mode) & S_IFMT) {
 	case S_IFLNK:
 		return -ELOOP;
 	case S_IFDIR:
@@ -143,7 +143,7 @@ static int may_open(const struct path *path, struct inode *inode, int acc_mode, 
 	if (unlikely(READ_ONCE(inode->i_flags) & S_APPEND)) {
 		if ((flag & O_ACCMODE) != O_RDONLY && !(flag & O_APPEND))
 			return -EPERM;
-		if ((flag & O_TRUNC) && S_ISREG(inode->i_mode))
+		if ((flag & O_TRUNC) && S_ISREG(READ_ONCE(inode->i_mode)))
 			return -EPERM;
 	}
 	if ((flag & O_NOATIME) && !inode_owner_or_capable(idmap, inode))
@@ -175,7 +175,7 @@ static void file_set_mode(struct file *file, const struct inode *inode, unsigned
 	}
 	if ((mode & FMODE_WRITE) && f_op->write_iter)
 		mode |= FMODE_CAN_WRITE;
-	if (S_ISREG(inode->i_mode) || S_ISDIR(inode->i_mode))
+	if (S_ISREG(READ_ONCE(inode->i_mode)) || S_ISDIR(READ_ONCE(inode->i_mode)))
 		mode |= FMODE_ATOMIC_POS;
 	if (unlikely(!f_op->llseek))
 		mode &= ~(FMODE_LSEEK | FMODE_PREAD | FMODE_PWRITE);
@@ -211,13 +211,13 @@ static int do_dentry_open(struct file *file, struct inode *inode)
 	mode |= FMODE_LSEEK | FMODE_PREAD | FMODE_PWRITE;
 	if ((file->f_flags & O_ACCMODE) != O_ACCMODE) // which opens for neither, after asking for both
 		mode |= (acc & MAY_READ ? FMODE_READ : 0) | (acc & MAY_WRITE ? FMODE_WRITE : 0);
-	if (unlikely(S_ISFIFO(inode->i_mode))) // pipes are not there yet
+	if (unlikely(S_ISFIFO(READ_ONCE(inode->i_mode)))) // pipes are not there yet
 		return (file->f_flags & O_ACCMODE) == O_ACCMODE ? -EINVAL : -EOPNOTSUPP;
 	file->f_op = inode->i_fop;
 	if (unlikely(!file->f_op))
 		return -ENODEV;
-	if ((mode & FMODE_WRITE) && S_ISREG(inode->i_mode)) {
-		err = mnt_want_write(file->f_path.mnt);
+	if ((mode & FMODE_WRITE) && S_ISREG(READ_ONCE(inode->i_mode))) {
+		err = mnt_get_write_access(file->f_path.mnt);
 		if (err)
 			return err;
 		mode |= FMODE_WRITER;
@@ -311,7 +311,7 @@ static int do_open(struct file *file, const struct open_path *found, const struc
 	if (found->created) {
 		flags &= ~O_TRUNC;
 		acc_mode = 0;
-	} else if (unlikely(flags & O_TRUNC) && S_ISREG(inode->i_mode)) {
+	} else if (unlikely(flags & O_TRUNC) && S_ISREG(READ_ONCE(inode->i_mode))) {
 		return do_open_truncate(file, found, acc_mode, flags);
 	}
 	err = may_open(&found->path, inode, acc_mode, flags);

@@ -167,7 +167,7 @@ void set_cached_acl(struct inode *inode, int type, struct posix_acl *acl)
 	old = __atomic_exchange_n(slot, acl, __ATOMIC_ACQ_REL);
 	if (old != ACL_NOT_CACHED)
 		posix_acl_release(old);
-	if (S_ISDIR(inode->i_mode))
+	if (S_ISDIR(READ_ONCE(inode->i_mode)))
 		d_place_left(&inode->i_sb->s_machine->vfs->dcache);
 }
 

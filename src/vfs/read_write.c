@@ -33,7 +33,7 @@ static int check_readable(const struct file *file)
 {
 	if (unlikely(!(file->f_mode & FMODE_READ)))
 		return -EBADF;
-	if (unlikely(!(file->f_mode & FMODE_CAN_READ)) && !S_ISDIR(file->f_inode->i_mode))
+	if (unlikely(!(file->f_mode & FMODE_CAN_READ)) && !S_ISDIR(READ_ONCE(file->f_inode->i_mode)))
 		return -EINVAL;
 	return 0;
 }

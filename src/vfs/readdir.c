@@ -163,7 +163,7 @@ bool simple_offset_empty(struct offset_dir *dir)
 
 static unsigned dirent_type(const struct inode *inode)
 {
-	return (inode->i_mode & S_IFMT) >> 12;
+	return (READ_ONCE(inode->i_mode) & S_IFMT) >> 12;
 }
 
 static bool emit_dots(struct file *file, struct dir_context *ctx)

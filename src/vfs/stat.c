@@ -218,7 +218,7 @@ static int readlink_end(const struct path *path, struct inode *inode, bool rcu, 
 {
 	struct readlink_end *r = arg;
 
-	if (!S_ISLNK(inode->i_mode))
+	if (!S_ISLNK(READ_ONCE(inode->i_mode)))
 		return r->empty ? -ENOENT : -EINVAL;
 	if (rcu) // sets the access time, may sleep
 		return -ECHILD;
@@ -242,11 +242,12 @@ static int access_end(const struct path *path, struct inode *inode, bool rcu, vo
 {
 	int mode = *(int *)arg, err;
 
-	if ((mode & MAY_EXEC) && S_ISREG(inode->i_mode) && (mnt_flags(path->mnt) & MNT_NOEXEC))
+	if ((mode & MAY_EXEC) && S_ISREG(READ_ONCE(inode->i_mode)) && (mnt_flags(path->mnt) & MNT_NOEXEC))
 		return -EACCES;
 	err = inode_permission(mnt_idmap(path->mnt), inode, mode | MAY_ACCESS | (rcu ? MAY_NOT_BLOCK : 0));
-	if (err || !(mode & MAY_WRITE) || S_ISCHR(inode->i_mode) || S_ISBLK(inode->i_mode) ||
-	    S_ISFIFO(inode->i_mode) || S_ISSOCK(inode->i_mode))
+	if (err || !(mode & MAY_WRITE) || S_ISCHR(READ_ONCE(inode->i_mode)) ||
+	    S_ISBLK(READ_ONCE(inode->i_mode)) || S_ISFIFO(READ_ONCE(inode->i_mode)) ||
+	    S_ISSOCK(READ_ONCE(inode->i_mode)))
 		return err;
 	return __mnt_is_readonly(path->mnt) ? -EROFS : 0;
 }

@@ -44,6 +44,7 @@ static int alloc_super(struct fs_context *fc, struct super_block **out)
 	sb->s_time_max = INT64_MAX;
 	init_rwsem(&sb->s_umount);
 	mutex_init(&sb->s_vfs_rename_mutex);
+	sb_writers_init(sb);
 	spin_lock_init(&sb->s_dirty_lock);
 	INIT_LIST_HEAD(&sb->s_dirty);
 	INIT_LIST_HEAD(&sb->s_io);
@@ -258,6 +259,8 @@ int reconfigure_super(struct fs_context *fc)
 	u32 flags = READ_ONCE(sb->s_flags), fresh;
 	int err;
 
+	if (READ_ONCE(sb->s_writers.frozen))
+		return -EBUSY;
 	fresh = (flags & ~fc->sb_flags_mask) | (fc->sb_flags & fc->sb_flags_mask);
 	if (fresh & SB_RDONLY && !(flags & SB_RDONLY)) {
 		err = sb_prepare_remount_readonly(sb);

@@ -19,6 +19,21 @@
 #define SB_LAZYTIME    (1u << 25)
 #define SB_NOUSER      (1u << 31)
 
+// How far a super block is frozen (super_freeze.c), and what a writer announces himself as.
+#define SB_UNFROZEN         0
+#define SB_FREEZE_WRITE     1
+#define SB_FREEZE_PAGEFAULT 2
+#define SB_FREEZE_FS        3
+#define SB_FREEZE_COMPLETE  4
+
+struct sb_writers {
+	int frozen;
+	wait_queue_head_t wait; // for a thaw; for those who are inside to leave
+	struct {
+		s64 n[SB_FREEZE_FS], fill[8 - SB_FREEZE_FS];
+	} shard[SHARDS];
+};
+
 // s_state
 #define SB_BORN  1u // fill_super succeeded: may be found and used
 #define SB_DYING 2u // being killed: who finds it waits until it is gone
@@ -77,6 +92,10 @@ struct super_operations {
 	int (*drop_inode)(struct inode *inode); // 1: do not cache; NULL: cache while linked
 	void (*put_super)(struct super_block *sb);
 	int (*sync_fs)(struct super_block *sb, int wait);
+	// Everything is written and nobody changes anything: brings the disk to rest; and the end of that.
+	// May be NULL; a file system without freeze_fs cannot be frozen from outside.
+	int (*freeze_fs)(struct super_block *sb);
+	int (*unfreeze_fs)(struct super_block *sb);
 	int (*statfs)(struct dentry *dentry, struct kstatfs *buf);
 	int (*show_options)(struct seq_file *m, struct dentry *root);
 };
@@ -127,6 +146,7 @@ struct super_block {
 	struct rcu_head s_rcu;
 	struct list_head s_mounts;
 	errseq_t s_wb_err;
+	struct sb_writers s_writers;
 	struct mutex s_vfs_rename_mutex; // held while a directory may get another parent
 	// Inodes with I_DIRTY_*, oldest first, and those that one who writes them has set aside
 	// (fs_writeback.c).
@@ -158,6 +178,29 @@ void kill_block_super(struct super_block *sb);
 void kill_anon_super(struct super_block *sb);
 void kill_litter_super(struct super_block *sb);
 int set_anon_super(struct super_block *sb, struct fs_context *fc); // gives s_dev (0, n)
+// Freezing: -EBUSY: it is; thawing: -EINVAL: it is not. Whoever changes something keeps it from being frozen
+// meanwhile, or waits until it is thawed: outside of all other locks but those of the level.
+int freeze_super(struct super_block *sb) __must_check;
+int thaw_super(struct super_block *sb);
+void __sb_start_write(struct super_block *sb, int level);
+bool __sb_start_write_trylock(struct super_block *sb, int level);
+void __sb_end_write(struct super_block *sb, int level);
+static inline void sb_start_write(struct super_block *sb)
+{
+	__sb_start_write(sb, SB_FREEZE_WRITE);
+}
+static inline void sb_end_write(struct super_block *sb)
+{
+	__sb_end_write(sb, SB_FREEZE_WRITE);
+}
+static inline void sb_start_intwrite(struct super_block *sb)
+{
+	__sb_start_write(sb, SB_FREEZE_FS);
+}
+static inline void sb_end_intwrite(struct super_block *sb)
+{
+	__sb_end_write(sb, SB_FREEZE_FS);
+}
 static inline bool sb_rdonly(const struct super_block *sb)
 {
 	return READ_ONCE(sb->s_flags) & SB_RDONLY;

@@ -74,7 +74,7 @@ static int lookup_bdev(struct fs_context *fc, dev_t *out)
 		return err;
 	}
 	inode = d_inode(path.dentry);
-	if (!S_ISBLK(inode->i_mode)) {
+	if (!S_ISBLK(READ_ONCE(inode->i_mode))) {
 		errorfc(fc, "%s: not a block device", fc->source);
 		err = -ENOTBLK;
 	} else if (mnt_flags(path.mnt) & MNT_NODEV) {

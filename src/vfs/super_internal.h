@@ -16,3 +16,5 @@ extern const struct super_operations default_super_operations;
 // the end of that in either case.
 int sb_prepare_remount_readonly(struct super_block *sb) __must_check;
 void sb_abort_remount_readonly(struct super_block *sb);
+void sb_writers_init(struct super_block *sb); // super_freeze.c
+void supers_thaw_all(struct shale *machine);

@@ -18,6 +18,7 @@ struct cred { // immutable once shown; replaced whole; RCU
 #define SHALE_CAP_DAC_READ_SEARCH 2
 #define SHALE_CAP_FOWNER          3
 #define SHALE_CAP_FSETID          4
+#define SHALE_CAP_LINUX_IMMUTABLE 9
 #define SHALE_CAP_SYS_RAWIO       17
 #define SHALE_CAP_SYS_CHROOT      18
 #define SHALE_CAP_SYS_ADMIN       21

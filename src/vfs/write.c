@@ -23,7 +23,7 @@ static int check_writable(const struct file *file)
 
 static bool inode_is_sync(const struct inode *inode)
 {
-	return S_ISREG(inode->i_mode) &&
+	return S_ISREG(READ_ONCE(inode->i_mode)) &&
 	       (READ_ONCE(inode->i_flags) & S_SYNC || READ_ONCE(inode->i_sb->s_flags) & SB_SYNCHRONOUS);
 }
 
@@ -38,6 +38,29 @@ static void init_kiocb_write(struct kiocb *iocb, struct file *file, loff_t pos)
 		iocb->ki_flags |= IOCB_DSYNC;
 	if ((flags & O_SYNC) == O_SYNC)
 		iocb->ki_flags |= IOCB_SYNC;
+}
+
+void file_start_write(struct file *file)
+{
+	if (S_ISREG(READ_ONCE(file->f_inode->i_mode)))
+		sb_start_write(file->f_inode->i_sb);
+}
+
+void file_end_write(struct file *file)
+{
+	if (S_ISREG(READ_ONCE(file->f_inode->i_mode)))
+		sb_end_write(file->f_inode->i_sb);
+}
+
+static ssize_t call_write_iter(struct kiocb *iocb, struct iov_iter *from)
+{
+	struct file *file = iocb->ki_filp;
+	ssize_t n;
+
+	file_start_write(file);
+	n = file->f_op->write_iter(iocb, from);
+	file_end_write(file);
+	return n;
 }
 
 ssize_t vfs_write(struct file *file, const void *buf, size_t count, loff_t *pos)
@@ -55,7 +78,7 @@ ssize_t vfs_write(struct file *file, const void *buf, size_t count, loff_t *pos)
 		return n;
 	import_ubuf(ITER_SOURCE, (void *)(uintptr_t)buf, count, &iter);
 	init_kiocb_write(&iocb, file, *pos);
-	n = file->f_op->write_iter(&iocb, &iter);
+	n = call_write_iter(&iocb, &iter);
 	if (n > 0)
 		*pos = iocb.ki_pos;
 	return n;
@@ -105,7 +128,7 @@ static ssize_t write_iovec(struct file *file, struct iov_iter *iter, loff_t *pos
 	n = kiocb_set_rw_flags(&iocb, rwf_flags, WRITE);
 	if (n)
 		return n;
-	n = file->f_op->write_iter(&iocb, iter);
+	n = call_write_iter(&iocb, iter);
 	if (n > 0)
 		*pos = iocb.ki_pos;
 	return n;

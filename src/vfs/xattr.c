@@ -72,7 +72,7 @@ static ssize_t get_acl(struct inode *inode, int type, void *value, size_t size)
 	struct posix_acl *acl = NULL;
 	ssize_t n;
 
-	if (!(inode->i_sb->s_flags & SB_POSIXACL) || S_ISLNK(inode->i_mode))
+	if (!(inode->i_sb->s_flags & SB_POSIXACL) || S_ISLNK(READ_ONCE(inode->i_mode)))
 		return -EOPNOTSUPP;
 	n = get_inode_acl(inode, type, &acl);
 	if (n)

@@ -140,7 +140,7 @@ static int set_posix_acl(const struct mnt_idmap *idmap, struct dentry *dentry, i
 
 	if (!(READ_ONCE(inode->i_sb->s_flags) & SB_POSIXACL) || !inode->i_op->set_acl)
 		return -EOPNOTSUPP;
-	if (type == ACL_TYPE_DEFAULT && !S_ISDIR(inode->i_mode))
+	if (type == ACL_TYPE_DEFAULT && !S_ISDIR(READ_ONCE(inode->i_mode)))
 		return acl ? -EACCES : 0;
 	if (!inode_owner_or_capable(idmap, inode))
 		return -EPERM;

@@ -328,6 +328,9 @@ void generate(struct generator *g, struct op *op)
 	case OP_mknod:
 		make_mknod(g, op);
 		break;
+	case OP_setflags: /* mostly none, else what is immutable stands in the way of the rest */
+		op->flags = one_in(g, 3) ? 1u << (4 + below(g, 4)) : one_in(g, 20) ? 1 : 0;
+		break;
 	case OP_flock:
 	case OP_setlk:
 	case OP_getlk:

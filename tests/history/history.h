@@ -79,6 +79,7 @@ struct calls {
 	long (*getcwd)(char *buf, size_t size);
 	long (*fcntl)(int fd, int cmd, unsigned long arg);
 	long (*flock)(int fd, int operation);
+	long (*ioctl)(int fd, unsigned long request, void *arg);
 	long (*dup)(int fd);
 	long (*getxattr)(const char *path, const char *name, void *value, size_t size);
 	long (*lgetxattr)(const char *path, const char *name, void *value, size_t size);

@@ -142,6 +142,10 @@ static long k_flock(int fd, int operation)
 {
 	return result(syscall(SYS_flock, fd, operation));
 }
+static long k_ioctl(int fd, unsigned long request, void *arg)
+{
+	return result(syscall(SYS_ioctl, fd, request, arg));
+}
 static long k_dup(int fd)
 {
 	return result(syscall(SYS_dup, fd));
@@ -247,6 +251,7 @@ const struct calls calls_kernel = {
 	.getcwd = k_getcwd,
 	.fcntl = k_fcntl,
 	.flock = k_flock,
+	.ioctl = k_ioctl,
 	.dup = k_dup,
 	.getxattr = k_getxattr,
 	.lgetxattr = k_lgetxattr,

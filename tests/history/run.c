@@ -5,6 +5,7 @@
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/fs.h>
 #include <linux/stat.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -226,6 +227,8 @@ static void run_names(const struct calls *c, const struct op *op, int dfd, int d
 /* Calls about the task and its descriptors. False: it is none of them. */
 static bool run_task(const struct calls *c, const struct op *op, int fd, struct outcome *out)
 {
+	int flags = (int)op->flags;
+
 	switch (op->kind) {
 	case OP_umask:
 		out->result = c->umask(op->mode);
@@ -235,6 +238,13 @@ static bool run_task(const struct calls *c, const struct op *op, int fd, struct 
 		break;
 	case OP_fchdir:
 		out->result = c->fchdir(fd);
+		break;
+	case OP_setflags:
+		out->result = c->ioctl(fd, FS_IOC_SETFLAGS, &flags);
+		break;
+	case OP_getflags:
+		out->result = c->ioctl(fd, FS_IOC_GETFLAGS, &flags);
+		out->result = out->result ?: flags;
 		break;
 	case OP_getfl:
 		out->result = c->fcntl(fd, F_GETFL, 0);

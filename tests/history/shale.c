@@ -100,6 +100,10 @@ static long s_flock(int fd, int operation)
 {
 	return shale_flock(now, fd, operation);
 }
+static long s_ioctl(int fd, unsigned long request, void *arg)
+{
+	return shale_ioctl(now, fd, request, arg);
+}
 static long s_dup(int fd)
 {
 	return shale_dup(now, fd);
@@ -200,6 +204,7 @@ const struct calls calls_shale = {
 	.getcwd = s_getcwd,
 	.fcntl = s_fcntl,
 	.flock = s_flock,
+	.ioctl = s_ioctl,
 	.dup = s_dup,
 	.getxattr = s_getxattr,
 	.lgetxattr = s_lgetxattr,
