@@ -14,6 +14,14 @@
 #define AHEAD   (2ull << 20)
 #define MEMORY  (128ull << 20)
 
+/* Each may hold a reply of a megabyte, which counts for the daemon's memory. */
+static unsigned default_threads(void)
+{
+	long processors = sysconf(_SC_NPROCESSORS_ONLN);
+
+	return processors < 4 ? 4 : processors > 8 ? 8 : (unsigned)processors;
+}
+
 void mount_wish_init(struct mount_wish *wish)
 {
 	*wish = (struct mount_wish){.type = "ext4",
@@ -27,7 +35,7 @@ void mount_wish_init(struct mount_wish *wish)
 				    .caller_uid = getuid(),
 				    .caller_gid = getgid(),
 				    .kernel = tool_printf("ro,nosuid,nodev"),
-				    .threads = 4,
+				    .threads = default_threads(),
 				    .stats_fd = -1};
 }
 
