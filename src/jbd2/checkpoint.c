@@ -241,11 +241,27 @@ static void log_tail(journal_t *journal, tid_t *tid, u32 *jblk)
 	*jblk = journal->j_head;
 }
 
+static u32 log_distance(const journal_t *journal, u32 from, u32 to)
+{
+	return to >= from ? to - from : to + log_length(journal) - from;
+}
+
+/* The room that the log would have if its tail were moved now. Under j_checkpoint_mutex. */
+static u32 possible_room(journal_t *journal)
+{
+	tid_t tid;
+	u32 jblk;
+
+	log_tail(journal, &tid, &jblk);
+	scoped_spin_lock(&journal->j_state_lock);
+	return journal->j_free + log_distance(journal, journal->j_tail, jblk);
+}
+
 /* Under j_checkpoint_mutex. *moved: there is more room. */
 static int update_log_tail(journal_t *journal, bool *moved)
 {
 	tid_t tid;
-	u32 jblk, freed;
+	u32 jblk;
 	int err;
 
 	log_tail(journal, &tid, &jblk);
@@ -258,9 +274,7 @@ static int update_log_tail(journal_t *journal, bool *moved)
 		return err;
 	}
 	scoped_spin_lock(&journal->j_state_lock);
-	freed = jblk >= journal->j_tail ? jblk - journal->j_tail
-					: jblk + log_length(journal) - journal->j_tail;
-	journal->j_free += freed;
+	journal->j_free += log_distance(journal, journal->j_tail, jblk);
 	BUG_ON(journal->j_free > log_length(journal));
 	journal->j_tail = jblk;
 	journal->j_tail_sequence = tid;
@@ -287,9 +301,13 @@ static bool has_checkpoints(journal_t *journal)
 	return oldest(journal) != NULL;
 }
 
-/* Nothing runs, so every round finds something to write, to wait for, or to give back. */
+/*
+ * Nothing runs, so every round finds something to write, to wait for, or to give back. Moving the tail costs
+ * two flushes, so more is made free than is needed: a quarter of the log.
+ */
 int jbd2_log_wait_for_space(journal_t *journal, u32 blocks)
 {
+	u32 enough = blocks + log_length(journal) / 4;
 	int err = 0;
 
 	if (log_has_room(journal, blocks))
@@ -301,12 +319,12 @@ int jbd2_log_wait_for_space(journal_t *journal, u32 blocks)
 
 		if (journal_aborted(journal))
 			return -EROFS;
-		err = update_log_tail(journal, &moved);
-		if (err || moved)
-			continue;
-		if (has_checkpoints(journal))
+		if (has_checkpoints(journal) && possible_room(journal) < enough) {
 			err = checkpoint_step(journal);
-		else if (committing_tid(journal, &tid))
+			continue;
+		}
+		err = update_log_tail(journal, &moved);
+		if (!err && !moved && committing_tid(journal, &tid))
 			err = jbd2_log_wait_commit(journal, tid);
 	}
 	return err;

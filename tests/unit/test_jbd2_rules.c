@@ -6,6 +6,7 @@
 #include "jbd2_client.h"
 
 #include "cache/cache.h"
+#include "drivers/write_log.h"
 
 static void rules_start(struct client *c)
 {
@@ -267,6 +268,33 @@ static void test_written_buffers_go(void **state)
 	rules_stop(&c);
 }
 
+/* A commit is one flush and one FUA write; moving the tail, lap after lap, adds little to that. */
+static void test_few_flushes(void **state)
+{
+	const struct change change = {7, META};
+	struct write_log_entry e;
+	struct write_log *log;
+	struct client c;
+	u32 flushes = 0, fua = 0;
+
+	client_machine(&c, 0, 5, 64 << 20);
+	client_format(&c, "log+ram:%uK", 1024, 0);
+	assert_int_equal(client_load(&c, 7), 0);
+	assert_int_equal(write_log_get(c.machine, NULL, &log), 0);
+	write_log_clear(log);
+	for (u32 i = 0; i < 2000; i++)
+		assert_int_equal(client_do(&c, &change, 1, true), 0);
+	for (size_t i = 0; write_log_entry(log, i, &e) == 0; i++) {
+		flushes += e.op == WRITE_LOG_FLUSH;
+		fua += e.op == WRITE_LOG_WRITE && e.fua;
+	}
+	assert_in_range(flushes, 2000, 2040);
+	assert_in_range(fua, 2000, 2040);
+	write_log_put(log);
+	assert_int_equal(client_destroy(&c), 0);
+	rules_stop(&c);
+}
+
 #define MANY_LOG    4096u
 #define MANY_BLOCKS 6000u
 
@@ -360,6 +388,7 @@ int main(void)
 		cmocka_unit_test(test_triggers),
 		cmocka_unit_test(test_abort),
 		cmocka_unit_test(test_written_buffers_go),
+		cmocka_unit_test(test_few_flushes),
 		cmocka_unit_test(test_short_memory),
 	};
 
