@@ -15,6 +15,7 @@
  * 	(3) A buffer that could not be written stays on its list, and the journal is aborted: the log is then
  * 	    the only place that has it.
  */
+#include "base/trace.h"
 #include "jbd2/journal_internal.h"
 
 #define CHECKPOINT_BATCH 128u
@@ -163,6 +164,7 @@ static int checkpoint_step(journal_t *journal)
 	if (oldest(journal))
 		scan_list_locked(oldest(journal), &scan);
 	spin_unlock(&journal->j_list_lock);
+	TRACE(jbd2_checkpoint, journal, scan.nr_busy, scan.nr_put);
 	scan_end(journal, &scan);
 	scan_write(&scan);
 	if (scan.err) {
@@ -268,6 +270,7 @@ static int update_log_tail(journal_t *journal, bool *moved)
 	*moved = tid != journal->j_tail_sequence;
 	if (!*moved)
 		return 0;
+	TRACE(jbd2_update_log_tail, journal, tid, jblk);
 	err = jbd2_write_tail(journal, tid, jblk, REQ_PREFLUSH | REQ_FUA);
 	if (err) {
 		jbd2_journal_abort(journal, err);

@@ -13,6 +13,7 @@
  * has changed is never written to its place.
  */
 #include "base/log.h"
+#include "base/trace.h"
 #include "jbd2/journal_internal.h"
 
 /* No handle is open in it any more: it commits, and the next one may begin. */
@@ -40,6 +41,7 @@ static void commit_switch(journal_t *journal, transaction_t *t)
 		}
 		spin_unlock(&journal->j_state_lock);
 	}
+	TRACE(jbd2_commit_flushing, journal, t->t_tid, t->t_credits);
 	jbd2_gate_wake(journal);
 }
 
@@ -167,10 +169,13 @@ static void commit_finish(journal_t *journal, transaction_t *t, int err)
 		pool_free(journal->j_transactions, t);
 }
 
+/* What it allocates, or the file system for it, must not wait for a page whose writing needs the journal. */
 static void commit_transaction(journal_t *journal, transaction_t *t)
 {
+	unsigned nofs = memalloc_nofs_save();
 	int err;
 
+	TRACE(jbd2_start_commit, journal, t->t_tid);
 	jbd2_checkpoint_clean(journal);
 	commit_switch(journal, t);
 	err = commit_write(journal, t);
@@ -179,7 +184,9 @@ static void commit_transaction(journal_t *journal, transaction_t *t)
 	commit_end_list(journal, t, &t->t_buffers, err);
 	commit_end_list(journal, t, &t->t_forget, err);
 	commit_callbacks(journal, t, err);
+	TRACE(jbd2_end_commit, journal, t->t_tid, err);
 	commit_finish(journal, t, err);
+	memalloc_nofs_restore(nofs);
 }
 
 /* Under j_state_lock: has somebody asked for the running transaction, or is it old? */
