@@ -30,6 +30,30 @@ static long s_pread(struct side *side, int fd, void *data, size_t bytes, off_t o
 {
 	return shale_pread(side->task, fd, data, bytes, offset);
 }
+static long s_pwrite(struct side *side, int fd, const void *data, size_t bytes, off_t offset)
+{
+	return shale_pwrite(side->task, fd, data, bytes, offset);
+}
+static long s_fsync(struct side *side, int fd)
+{
+	return shale_fsync(side->task, fd);
+}
+static long s_fdatasync(struct side *side, int fd)
+{
+	return shale_fdatasync(side->task, fd);
+}
+static long s_syncfs(struct side *side, int fd)
+{
+	return shale_syncfs(side->task, fd);
+}
+static long s_ftruncate(struct side *side, int fd, off_t size)
+{
+	return shale_ftruncate(side->task, fd, size);
+}
+static long s_fallocate(struct side *side, int fd, int mode, off_t offset, off_t bytes)
+{
+	return shale_fallocate(side->task, fd, mode, offset, bytes);
+}
 static long s_mkdir(struct side *side, const char *path, mode_t mode)
 {
 	return shale_mkdir(side->task, at(side, path).path, mode);
@@ -45,6 +69,23 @@ static long s_link(struct side *side, const char *path, const char *path2)
 static long s_symlink(struct side *side, const char *target, const char *path)
 {
 	return shale_symlink(side->task, target, at(side, path).path);
+}
+static long s_rename(struct side *side, const char *path, const char *path2, unsigned flags)
+{
+	return shale_renameat2(side->task, AT_FDCWD, at(side, path).path, AT_FDCWD, at(side, path2).path,
+			       flags);
+}
+static long s_chmod(struct side *side, const char *path, mode_t mode)
+{
+	return shale_chmod(side->task, at(side, path).path, mode);
+}
+static long s_setxattr(struct side *side, const char *path, const char *name, const void *value, size_t size)
+{
+	return shale_setxattr(side->task, at(side, path).path, name, value, size, 0);
+}
+static long s_removexattr(struct side *side, const char *path, const char *name)
+{
+	return shale_removexattr(side->task, at(side, path).path, name);
 }
 static long s_lstat(struct side *side, const char *path, struct stat *st)
 {
@@ -70,11 +111,21 @@ static long s_llistxattr(struct side *side, const char *path, char *names, size_
 static const struct side_calls shale_calls = {
 	.open = s_open,
 	.close = s_close,
+	.pwrite = s_pwrite,
 	.pread = s_pread,
+	.fsync = s_fsync,
+	.fdatasync = s_fdatasync,
+	.syncfs = s_syncfs,
+	.ftruncate = s_ftruncate,
+	.fallocate = s_fallocate,
 	.mkdir = s_mkdir,
 	.unlink = s_unlink,
 	.link = s_link,
 	.symlink = s_symlink,
+	.rename = s_rename,
+	.chmod = s_chmod,
+	.setxattr = s_setxattr,
+	.removexattr = s_removexattr,
 	.lstat = s_lstat,
 	.readlink = s_readlink,
 	.getdents = s_getdents,

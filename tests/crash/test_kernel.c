@@ -4,8 +4,8 @@
  * recorded (kernel_log.h), and each state that a cut may leave is recovered by shale, is clean, and keeps
  * what the kernel has promised. With the flushes taken out of a record it does not, and that is found.
  *
- * test_kernel [SEED [WORKLOADS]]. What the kernel writes does not follow from the seed alone, so a state that
- * fails is kept as a file.
+ * test_kernel [SEED [WORKLOADS]]; seed 0 is the day's. What the kernel writes does not follow from the seed
+ * alone, so a state that fails is kept as a file.
  */
 #include <sched.h>
 #include <stdarg.h>
@@ -189,11 +189,12 @@ static u64 kernel_slice(const char *dir, unsigned block_bytes, u64 seed, unsigne
 
 int main(int argc, char **argv)
 {
-	u64 seed = argc > 1 ? strtoull(argv[1], NULL, 0) : (u64)time(NULL) / 86400;
+	u64 seed = argc > 1 ? strtoull(argv[1], NULL, 0) : 0;
 	unsigned nr = argc > 2 ? strtoul(argv[2], NULL, 0) : 5;
 	char dir[] = "/var/tmp/shale-crash.XXXXXX";
 	u64 failures;
 
+	seed = seed ? seed : (u64)time(NULL) / 86400;
 	if (geteuid()) {
 		printf("needs root\n");
 		return 77;

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Proves the model (apply.h): random histories and the bounded set, on the kernel's tmpfs and on its ext4;
+ * Proves the model (apply.h): random histories and the bounded set, on the kernel's tmpfs, on its ext4 and on
+ * shale's ramfs;
  * every result is as the model says, and so is the tree. A difference is told with the seed that repeats it:
  * test_model SEED.
  */
@@ -8,6 +9,8 @@
 #include <sched.h>
 #include <sys/mount.h>
 #include <unistd.h>
+
+#include <shale/shale.h>
 
 #include "crash/apply.h"
 #include "crash/side.h"
@@ -139,6 +142,23 @@ static void must_run(const char *command)
 	}
 }
 
+/* The root of a machine, which is a ramfs. */
+static void shale_run(const struct op_world *world, u64 seed)
+{
+	struct shale_options options = {.size = sizeof(options), .seed = seed};
+	struct shale_task *task;
+	struct shale *machine;
+	struct side side;
+
+	if (shale_new(&options, &machine) || shale_task_new(machine, NULL, &task)) {
+		fprintf(stderr, "no machine\n");
+		exit(1);
+	}
+	side_shale(&side, task, "/mnt");
+	side_run(&side, world, seed, 100);
+	failures += shale_free(machine) != 0;
+}
+
 int main(int argc, char **argv)
 {
 	static const struct op_world tmpfs = {.block_bytes = 4096},
@@ -168,6 +188,7 @@ int main(int argc, char **argv)
 	side_kernel(&side, dir);
 	strcat(side.top, "/e");
 	side_run(&side, &ext4, seed, 100);
+	shale_run(&tmpfs, seed);
 	snprintf(command, sizeof(command), "umount %s/e && umount %s && rmdir %s", dir, dir, dir);
 	must_run(command);
 	printf("%lu operations compared\n", compared);
