@@ -37,9 +37,6 @@
 static const int calls[] = {
 	/* What is open. */
 	SCMP_SYS(read),
-	SCMP_SYS(readv),
-	SCMP_SYS(pread64),
-	SCMP_SYS(preadv),
 	SCMP_SYS(preadv2),
 	SCMP_SYS(write),
 	SCMP_SYS(writev),
@@ -47,8 +44,6 @@ static const int calls[] = {
 	SCMP_SYS(fdatasync),
 	SCMP_SYS(fallocate),
 	SCMP_SYS(close),
-	SCMP_SYS(poll),
-	SCMP_SYS(ppoll),
 	SCMP_SYS(io_uring_enter),
 	/* Memory: see also `checked`. */
 	SCMP_SYS(brk),
@@ -62,7 +57,6 @@ static const int calls[] = {
 	SCMP_SYS(sched_yield),
 	SCMP_SYS(membarrier),
 	SCMP_SYS(futex),
-	SCMP_SYS(nanosleep),
 	SCMP_SYS(clock_nanosleep),
 	SCMP_SYS(restart_syscall),
 	SCMP_SYS(exit),
@@ -75,7 +69,6 @@ static const int calls[] = {
 	SCMP_SYS(sigaltstack),
 	/* What time it is, who it is, and how much memory there is. */
 	SCMP_SYS(clock_gettime),
-	SCMP_SYS(gettimeofday),
 	SCMP_SYS(getpid),
 	SCMP_SYS(gettid),
 	SCMP_SYS(getrandom),
@@ -110,6 +103,9 @@ static const struct checked_call {
 	  SCMP_A3_64(SCMP_CMP_MASKED_EQ, MAP_ANONYMOUS, MAP_ANONYMOUS)}},
 	{SCMP_SYS(mprotect), 1, {SCMP_A2_64(SCMP_CMP_MASKED_EQ, PROT_EXEC, 0)}},
 	{SCMP_SYS(clone), 1, {SCMP_A0_64(SCMP_CMP_MASKED_EQ, ~(uint64_t)CLONE_DETACHED, THREAD_FLAGS)}},
+	/* Of no descriptor: so liburcu sleeps. */
+	{SCMP_SYS(poll), 1, {SCMP_A1_64(SCMP_CMP_EQ, 0)}},
+	{SCMP_SYS(ppoll), 1, {SCMP_A1_64(SCMP_CMP_EQ, 0)}},
 	/* Files leave the ring, and their locks go, when a disk is removed. */
 	{SCMP_SYS(io_uring_register), 1, {SCMP_A1_64(SCMP_CMP_EQ, IO_URING_REGISTER_FILES_UPDATE)}},
 	{SCMP_SYS(fcntl), 1, {SCMP_A1_64(SCMP_CMP_EQ, F_OFD_SETLK)}},
@@ -130,9 +126,6 @@ static int add_rules(scmp_filter_ctx filter)
 		err = seccomp_rule_add_array(filter, SCMP_ACT_ALLOW, checked[i].call, checked[i].checks,
 					     checked[i].check);
 	/* Signals to itself. */
-	if (!err)
-		err = seccomp_rule_add(filter, SCMP_ACT_ALLOW, SCMP_SYS(kill), 1,
-				       SCMP_A0_64(SCMP_CMP_EQ, self));
 	if (!err)
 		err = seccomp_rule_add(filter, SCMP_ACT_ALLOW, SCMP_SYS(tgkill), 1,
 				       SCMP_A0_64(SCMP_CMP_EQ, self));
