@@ -485,6 +485,15 @@ static void inline_removed(struct area *a, u32 dir, u32 file)
 	tail(a, 0);
 }
 
+/* An index where there is no block that could be one. */
+static void inline_indexed(struct area *a, u32 dir, u32 file)
+{
+	struct ext4_inode *in = image_inode(a->im, dir);
+
+	in->i_flags = cpu_to_le32(le32_to_cpu(in->i_flags) | EXT4_INDEX_FL);
+	many_names(a, dir, file);
+}
+
 /* The ranges come first, as Linux writes them. */
 static void inline_file_left(struct area *a, u32 dir, u32 file)
 {
@@ -646,6 +655,7 @@ static void test_ext4_fast_commit_inline(void **state)
 		{many_names, 0, NULL, "/mnt/d", OP_LIST, 253, true},
 		{many_names, 0, NULL, "/mnt/d/file", OP_READ, 5000},
 		{many_names, 0, NULL, "/mnt/d/a name of some length 499", OP_READ, 5000},
+		{inline_indexed, 0, NULL, "/mnt/d", OP_LIST, 253, true},
 		{inline_file_left, 0, NULL, "/mnt/small", OP_READ, 3000, true},
 	};
 

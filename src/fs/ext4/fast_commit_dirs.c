@@ -186,7 +186,7 @@ static int dir_get(struct fc *fc, struct fc_inode *dir, struct fc_dir **out)
 	if (!d)
 		return -ENOMEM;
 	dir->dir = *out = d;
-	d->indexed = flags & EXT4_INDEX_FL;
+	d->indexed = flags & EXT4_INDEX_FL && !fc_is_inline(dir);
 	err = ext4_iget(fc->sb, dir->ino, EXT4_IGET_SPECIAL, &d->inode);
 	if (!err)
 		err = fc_is_inline(dir) ? fc_inline_load(dir) : dir_load(fc, dir);

@@ -172,7 +172,7 @@ int fc_inline_add(struct fc *fc, struct fc_inode *dir, u32 ino, unsigned type, c
 
 void fc_inode_leave(const struct fc *fc, struct fc_inode *fi)
 {
-	u32 flags = le32_to_cpu(fi->raw->i_flags) & ~(u32)EXT4_INLINE_DATA_FL;
+	u32 flags = le32_to_cpu(fi->raw->i_flags) & ~(u32)(EXT4_INLINE_DATA_FL | EXT4_INDEX_FL);
 
 	if (ext4_has_incompat(fc->sbi, EXT4_FEATURE_INCOMPAT_EXTENTS))
 		flags |= EXT4_EXTENTS_FL;
