@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The writing journal under several threads, row J1: operations on shared blocks beside commits, flushes,
- * writes of the device's page cache, reclaim and locked updates; then the disk is what the threads left.
+ * The writing journal under several threads, row J1: operations that change, free and take back shared
+ * blocks, beside commits, flushes, writes of the device's page cache, reclaim and locked updates; then the
+ * disk is what the threads left.
  */
 #include "jbd2_client.h"
 
@@ -13,31 +14,39 @@
 struct shared {
 	struct client c;
 	struct mutex blocks[CLIENT_BLOCKS];
-	u32 version[CLIENT_BLOCKS]; /* under the block's mutex */
+	u32 version[CLIENT_BLOCKS]; /* these two under the block's mutex */
+	bool freed[CLIENT_BLOCKS];
 	u32 rounds;
 	atomic_t next_thread, running;
 };
 
-static int change_blocks(struct shared *s, handle_t *handle, u32 first, u32 nr, u32 version)
+/* Changes the block, or takes it back if it was freed; now and then frees it. Its mutex is held. */
+static int change_block(struct shared *s, handle_t *handle, u32 nr, u32 version, bool to_free)
 {
 	struct client *c = &s->c;
+	struct buffer_head *bh;
+	int err = s->freed[nr] ? getblk(c->bdev, CLIENT_FIRST + nr, c->block_size, &bh)
+			       : bread(c->bdev, CLIENT_FIRST + nr, c->block_size, NULL, NULL, 0, &bh);
 
-	for (u32 i = first; i < first + nr; i++) {
-		struct buffer_head *bh;
-		int err = bread(c->bdev, CLIENT_FIRST + i, c->block_size, NULL, NULL, 0, &bh);
-
-		if (!err)
-			err = jbd2_journal_get_write_access(handle, bh);
-		if (!err) {
-			client_stamp(bh->b_data, c->block_size, i, version);
-			err = jbd2_journal_dirty_metadata(handle, bh);
-			s->version[i] = version;
-		}
+	if (err)
+		return err;
+	if (to_free && !s->freed[nr]) {
+		err = jbd2_journal_revoke(handle, bh->b_blocknr, bh);
+		s->freed[nr] = true;
 		brelse(bh);
-		if (err)
-			return err;
+		return err;
 	}
-	return 0;
+	err = s->freed[nr] ? jbd2_journal_get_create_access(handle, bh)
+			   : jbd2_journal_get_write_access(handle, bh);
+	if (!err) {
+		client_stamp(bh->b_data, c->block_size, nr, version);
+		buffer_set_uptodate(bh);
+		err = jbd2_journal_dirty_metadata(handle, bh);
+	}
+	s->freed[nr] = false;
+	s->version[nr] = version;
+	brelse(bh);
+	return err;
 }
 
 static void do_change(struct shared *s, u64 *random, u32 version)
@@ -47,8 +56,12 @@ static void do_change(struct shared *s, u64 *random, u32 version)
 
 	for (u32 i = first; i < first + nr; i++)
 		mutex_lock(&s->blocks[i]);
-	assert_int_equal(jbd2_journal_start(s->c.journal, nr, 0, 0, &handle), 0);
-	assert_int_equal(change_blocks(s, handle, first, nr, version), 0);
+	assert_int_equal(jbd2_journal_start(s->c.journal, nr, nr, 0, &handle), 0);
+	for (u32 i = first; i < first + nr; i++)
+		assert_int_equal(change_block(s, handle, i, version, splitmix64(random) % 8 == 0), 0);
+	if (splitmix64(random) % 4 == 0)
+		jbd2_journal_inode_ranged_write(handle, &s->c.inode, CLIENT_ORDERED * (u64)s->c.block_size,
+						s->c.block_size);
 	assert_int_equal(jbd2_journal_stop(handle), 0);
 	for (u32 i = first; i < first + nr; i++)
 		mutex_unlock(&s->blocks[i]);
@@ -109,6 +122,8 @@ static void test_threads(void **state)
 	test_run_threads(s.c.machine, WORKERS + 1, thread_main, &s);
 	assert_int_equal(client_destroy(&s.c), 0);
 	for (u32 i = 0; i < CLIENT_BLOCKS; i++) {
+		if (s.freed[i])
+			continue;
 		assert_int_equal(disk_read(s.c.bdev, (CLIENT_FIRST + i) * 2, block, 1024), 0);
 		assert_true(client_is(block, 1024, i, s.version[i]));
 	}
