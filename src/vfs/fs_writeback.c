@@ -106,11 +106,23 @@ static struct inode *writeback_take(struct super_block *sb, u32 *dirty) __no_loc
 	}
 }
 
+static bool pages_to_write(const struct address_space *mapping)
+{
+	return mapping_tagged(mapping, PAGECACHE_TAG_DIRTY) ||
+	       mapping_tagged(mapping, PAGECACHE_TAG_WRITEBACK);
+}
+
+void inode_forget_clean(struct inode *inode)
+{
+	if ((inode_state(inode) & (I_DIRTY_ALL | I_SYNC)) != I_DIRTY_PAGES || pages_to_write(&inode->i_data))
+		return;
+	__atomic_fetch_and(&inode->i_state, ~I_DIRTY_PAGES, __ATOMIC_SEQ_CST);
+	inode_io_list_del(inode);
+}
+
 static void writeback_give_back(struct inode *inode)
 {
-	const struct address_space *mapping = &inode->i_data;
-	bool pages = mapping_tagged(mapping, PAGECACHE_TAG_DIRTY) ||
-		     mapping_tagged(mapping, PAGECACHE_TAG_WRITEBACK);
+	bool pages = pages_to_write(&inode->i_data);
 
 	spin_lock(&inode->i_lock);
 	__atomic_fetch_and(&inode->i_state, ~I_SYNC, __ATOMIC_RELAXED);

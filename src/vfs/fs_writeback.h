@@ -10,5 +10,8 @@ void fs_writeback_init(struct shale *machine);
 // noted in s_wb_err.
 int writeback_inodes_sb(struct super_block *sb, enum writeback_sync_modes mode, long *nr_pages);
 void inode_io_list_del(struct inode *inode); // it is being freed
+// i_lock held, nobody uses it: if its pages were all written by others (fsync), it is dirty no more, and may
+// be shrunk away.
+void inode_forget_clean(struct inode *inode);
 // A write failed and nobody may ever ask: remembered for the end of the machine. 0: nothing.
 void note_lost_write(struct shale *machine, int err);

@@ -337,6 +337,7 @@ static void iput_final(struct inode *inode) __no_lock_analysis
 	bool drop = sb->s_op->drop_inode ? sb->s_op->drop_inode(inode) : generic_drop_inode(inode);
 
 	if (!drop && READ_ONCE(sb->s_state) == SB_BORN) {
+		inode_forget_clean(inode);
 		inode_lru_add(inode);
 		spin_unlock(&inode->i_lock);
 		return;

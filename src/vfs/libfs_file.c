@@ -138,6 +138,10 @@ void mem_file_set_size(struct inode *inode, u64 size)
 {
 	struct address_space *mapping = &inode->i_data;
 
+	if (size > i_size_read(inode)) { // what fallocate made behind the end stays
+		i_size_write(inode, size);
+		return;
+	}
 	down_write(&mapping->invalidate_lock);
 	truncate_setsize(inode, size);
 	up_write(&mapping->invalidate_lock);

@@ -266,6 +266,7 @@ int reconfigure_super(struct fs_context *fc)
 		err = sb_prepare_remount_readonly(sb);
 		if (err)
 			return err;
+		note_lost_write(sb->s_machine, sync_filesystem(sb));
 	}
 	if (!(fresh & SB_RDONLY) && flags & SB_RDONLY && sb->s_bdev && bdev_read_only(sb->s_bdev)) {
 		errorfc(fc, "%s: the device is read-only", sb->s_id);

@@ -43,6 +43,7 @@ struct side {
 	long (*sync_range)(int fd, off_t at, off_t n, unsigned flags);
 	long (*fstat)(int fd, struct stat *st);
 	long (*ioctl)(int fd, unsigned long request);
+	long (*ftruncate)(int fd, off_t size);
 	int fds[FDS + 1]; /* the last is no descriptor */
 };
 
@@ -99,6 +100,11 @@ static long k_ioctl(int fd, unsigned long request)
 	return sys(ioctl(fd, request));
 }
 
+static long k_ftruncate(int fd, off_t size)
+{
+	return sys(ftruncate(fd, size));
+}
+
 static struct shale *machine;
 static struct shale_task *task;
 static long s_pwrite(int fd, const void *b, size_t n, off_t at)
@@ -150,6 +156,11 @@ static long s_ioctl(int fd, unsigned long request)
 	return shale_ioctl(task, fd, request, NULL);
 }
 
+static long s_ftruncate(int fd, off_t size)
+{
+	return shale_ftruncate(task, fd, size);
+}
+
 static struct side sides[2] = {
 	{"Linux",
 	 k_pwrite,
@@ -164,6 +175,7 @@ static struct side sides[2] = {
 	 k_sync_range,
 	 k_fstat,
 	 k_ioctl,
+	 k_ftruncate,
 	 {0}},
 	{"shale",
 	 s_pwrite,
@@ -178,6 +190,7 @@ static struct side sides[2] = {
 	 s_sync_range,
 	 s_fstat,
 	 s_ioctl,
+	 s_ftruncate,
 	 {0}},
 };
 
@@ -254,13 +267,28 @@ struct op {
 	size_t len;
 	unsigned char byte;
 };
-static const char *const kinds[] = {"pwrite",    "write", "pwritev2", "pread",           "read",  "lseek",
-				    "fallocate", "copy",  "fsync",    "sync_file_range", "direct"};
-enum { PWRITE, WRITE, PWRITEV2, PREAD, READ, LSEEK, FALLOCATE, COPY, FSYNC, SYNC_RANGE, DIRECT, KINDS };
+static const char *const kinds[] = {"pwrite", "write",           "pwritev2",  "pread",
+				    "read",   "lseek",           "fallocate", "copy",
+				    "fsync",  "sync_file_range", "truncate",  "direct"};
+enum {
+	PWRITE,
+	WRITE,
+	PWRITEV2,
+	PREAD,
+	READ,
+	LSEEK,
+	FALLOCATE,
+	COPY,
+	FSYNC,
+	SYNC_RANGE,
+	TRUNCATE,
+	DIRECT,
+	KINDS
+};
 
 static void make_op(struct op *op)
 {
-	static const unsigned char weights[KINDS] = {10, 4, 4, 8, 3, 5, 6, 2, 1, 1, 4};
+	static const unsigned char weights[KINDS] = {10, 4, 4, 8, 3, 5, 6, 2, 1, 1, 2, 4};
 	static const int modes[] = {0,
 				    FALLOC_FL_KEEP_SIZE,
 				    FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE,
@@ -270,7 +298,7 @@ static void make_op(struct op *op)
 				    0x4000};
 	static const int rwf[] = {0,    RWF_APPEND, RWF_DSYNC,         RWF_SYNC,
 				  0x20, RWF_NOWAIT, 0x20 | RWF_APPEND, 0x40000};
-	unsigned n = (unsigned)rnd(48), w = 0;
+	unsigned n = (unsigned)rnd(50), w = 0;
 
 	memset(op, 0, sizeof(*op));
 	while (op->kind < KINDS - 1 && (w += weights[op->kind]) <= n)
@@ -360,6 +388,8 @@ static long run(struct side *s, const struct op *op, unsigned char *buf)
 		return device && op->byte % 4 == 0 ? s->ioctl(fd, BLKFLSBUF) : s->fsync(fd, op->byte & 1);
 	case SYNC_RANGE:
 		return s->sync_range(fd, op->at, (off_t)op->len, op->flags);
+	case TRUNCATE:
+		return s->ftruncate(fd, op->at > MOST ? MOST : op->at);
 	default:
 		return op->byte & 1 ? s->pwrite(s->fds[3], buf, op->len, op->at)
 				    : s->pread(s->fds[3], buf, op->len, op->at);

@@ -107,6 +107,7 @@ static struct folio *store_put(struct store *s, pgoff_t index, unsigned order, u
 	struct folio *folio;
 
 	assert_int_equal(filemap_grab_folio(&s->file.mapping, index, order, &folio), 0);
+	folio_wait_writeback(folio); /* the disk is to have a page as it once was */
 	memset(folio_address(folio), byte, folio_size(folio));
 	folio_mark_uptodate(folio);
 	folio_mark_dirty(folio);

@@ -7,6 +7,7 @@
 
 #include "cache_fixture.h"
 
+#include "base/alloc.h"
 #include "cache/writeback.h"
 #include "iomap/iomap.h"
 
@@ -488,12 +489,88 @@ static void test_failures(void **state)
 	stop(&t, bdev);
 }
 
+/* A direct write failed: each byte is as it was or as it was to be. */
+static void expect_mixed(struct test_file *f, u64 pos, u8 *buf, size_t len)
+{
+	u8 *now = malloc(len);
+	struct iov_iter to;
+	loff_t at = (loff_t)pos;
+
+	iov_iter_ubuf(&to, ITER_DEST, now, len);
+	assert_int_equal(filemap_read(f->inode.i_mapping, &f->ra, &at, &to, 0), len);
+	for (size_t i = 0; i < len; i++)
+		assert_true(now[i] == buf[i] || now[i] == f->model[pos + i]);
+	memcpy(f->model + pos, now, len);
+	free(now);
+	free(buf);
+}
+
+/* A write that may fail: what it says it wrote is there. A direct one that failed returns what it was to
+ * write. */
+static u8 *try_write(struct test_file *f, u64 pos, size_t len, bool direct)
+{
+	struct kiocb iocb = {.ki_filp = &f->file, .ki_pos = (loff_t)pos};
+	u8 *buf = aligned_alloc(4096, round_up(len, (size_t)4096));
+	struct iov_iter from;
+	ssize_t n;
+
+	for (size_t i = 0; i < len; i++)
+		buf[i] = (u8)splitmix64(&f->rnd);
+	iov_iter_ubuf(&from, ITER_SOURCE, buf, len);
+	n = direct ? iomap_dio_write(&iocb, &from, &test_ops, &test_dio_ops)
+		   : iomap_file_buffered_write(&iocb, &from, &test_ops);
+	if (n < 0)
+		assert_int_equal(n, -ENOMEM);
+	else
+		memcpy(f->model + pos, buf, (size_t)n);
+	if (n < 0 && direct)
+		return buf;
+	free(buf);
+	return NULL;
+}
+
+/* Each allocation fails in turn: calls fail with ENOMEM, and afterwards nothing is lost. */
+static void test_no_memory(void **state)
+{
+	unsigned long n = 1;
+	u64 injected;
+
+	do {
+		struct drivers_machine t;
+		struct block_device *bdev = start(&t, 0, "ram:4M", 8 << 20);
+		struct test_file *f = file_start(t.machine, bdev, 10, 2, true, n);
+		u8 *mixed;
+		int err;
+
+		do_write(f, 0, 100000);
+		assert_int_equal(filemap_write_and_wait(f->inode.i_mapping), 0);
+		drop_caches(t.machine);
+		alloc_fail_set(t.machine, ALLOC_FAIL_NTH, n, 0);
+		(void)try_write(f, 20001, 30000, false);
+		err = filemap_write_and_wait(f->inode.i_mapping);
+		assert_true(err == 0 || err == -ENOMEM);
+		mixed = try_write(f, 10240, 20480, true);
+		(void)try_write(f, 60001, 10, false);
+		injected = alloc_fail_injected(t.machine);
+		alloc_fail_clear(t.machine);
+		if (mixed)
+			expect_mixed(f, 10240, mixed, 20480);
+		expect_read(f, 0, FILE_MOST);
+		expect_disk(f);
+		file_end(f);
+		stop(&t, bdev);
+		n++;
+	} while (injected);
+	assert_true(n > 10);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_histories),
 		cmocka_unit_test(test_blocks),
 		cmocka_unit_test(test_failures),
+		cmocka_unit_test(test_no_memory),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
