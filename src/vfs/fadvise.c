@@ -1,5 +1,5 @@
 // posix_fadvise: hints that change how a file is read ahead, or what of it stays in the cache.
-#include "cache/mapping.h"
+#include "cache/writeback.h"
 #include "vfs/files_internal.h"
 #include "vfs/inode.h"
 
@@ -27,6 +27,7 @@ static void dont_need(struct file *file, u64 offset, u64 end)
 	struct address_space *mapping = file->f_mapping;
 	pgoff_t first = (offset + PAGE_SIZE - 1) >> PAGE_SHIFT, last = end >> PAGE_SHIFT;
 
+	filemap_flush_range(mapping, offset, end); // what is dirty can go another time
 	if ((end & ~PAGE_MASK) != ~PAGE_MASK && end != mapping_size(mapping) - 1) {
 		if (last == 0)
 			return;
