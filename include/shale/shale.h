@@ -363,13 +363,16 @@ ssize_t shale_llistxattr(struct shale_task *task, const char *path, char *list, 
 ssize_t shale_flistxattr(struct shale_task *task, int fd, char *list, size_t size);
 
 /*
- * getxattrat, listxattrat of Linux 6.13 (size: sizeof(struct xattr_args)). With AT_EMPTY_PATH dfd may be one
- * of O_PATH, also that of a symlink.
+ * getxattrat, listxattrat, setxattrat, removexattrat of Linux 6.13 (size: sizeof(struct xattr_args)). With
+ * AT_EMPTY_PATH dfd may be one of O_PATH, also that of a symlink.
  */
 ssize_t shale_getxattrat(struct shale_task *task, int dfd, const char *path, int at_flags, const char *name,
 			 struct xattr_args *args, size_t size);
 ssize_t shale_listxattrat(struct shale_task *task, int dfd, const char *path, int at_flags, char *list,
 			  size_t size);
+int shale_setxattrat(struct shale_task *task, int dfd, const char *path, int at_flags, const char *name,
+		     const struct xattr_args *args, size_t size);
+int shale_removexattrat(struct shale_task *task, int dfd, const char *path, int at_flags, const char *name);
 /* setxattr(2), removexattr(2) and their kin. flags: XATTR_CREATE, XATTR_REPLACE. */
 int shale_setxattr(struct shale_task *task, const char *path, const char *name, const void *value,
 		   size_t size, int flags);

@@ -71,21 +71,33 @@ static int xattrat_lookup(int at_flags, unsigned *lookup_flags)
 	return 0;
 }
 
-ssize_t shale_getxattrat(struct shale_task *task, int dfd, const char *path, int at_flags, const char *name,
-			 struct xattr_args *args, size_t size)
+// The struct as it is handed over: longer than it is known only with zeroes behind.
+static int check_xattr_args(const struct xattr_args *args, size_t size)
 {
 	const unsigned char *tail = (const unsigned char *)args;
-	unsigned lookup_flags;
 
 	if (size < XATTR_ARGS_SIZE)
 		return -EINVAL;
 	if (size > 4096)
 		return -E2BIG;
-	if (!args || !path || !name)
+	if (!args)
 		return -EFAULT;
 	for (size_t i = XATTR_ARGS_SIZE; i < size; i++)
 		if (tail[i])
 			return -E2BIG;
+	return 0;
+}
+
+ssize_t shale_getxattrat(struct shale_task *task, int dfd, const char *path, int at_flags, const char *name,
+			 struct xattr_args *args, size_t size)
+{
+	int err = check_xattr_args(args, size);
+	unsigned lookup_flags;
+
+	if (err)
+		return err;
+	if (!path || !name)
+		return -EFAULT;
 	if (args->flags || xattrat_lookup(at_flags, &lookup_flags))
 		return -EINVAL;
 	if (!args->value && args->size)
@@ -147,4 +159,31 @@ int shale_lremovexattr(struct shale_task *task, const char *path, const char *na
 int shale_fremovexattr(struct shale_task *task, int fd, const char *name)
 {
 	return name ? (int)api_call(task, do_removexattr(AT_FDCWD, NULL, 0, fd, name)) : -EFAULT;
+}
+
+int shale_setxattrat(struct shale_task *task, int dfd, const char *path, int at_flags, const char *name,
+		     const struct xattr_args *args, size_t size)
+{
+	int err = check_xattr_args(args, size);
+	unsigned lookup_flags;
+
+	if (err)
+		return err;
+	if (!path || !name || (!args->value && args->size))
+		return -EFAULT;
+	if (xattrat_lookup(at_flags, &lookup_flags))
+		return -EINVAL;
+	return (int)api_call(task, do_setxattr(dfd, path, lookup_flags, -1, name,
+					       (void *)(uintptr_t)args->value, args->size, (int)args->flags));
+}
+
+int shale_removexattrat(struct shale_task *task, int dfd, const char *path, int at_flags, const char *name)
+{
+	unsigned lookup_flags;
+
+	if (xattrat_lookup(at_flags, &lookup_flags))
+		return -EINVAL;
+	if (!path || !name)
+		return -EFAULT;
+	return (int)api_call(task, do_removexattr(dfd, path, lookup_flags, -1, name));
 }

@@ -133,6 +133,9 @@ static int mem_setattr(const struct mnt_idmap *idmap, struct dentry *dentry, str
 	struct inode *inode = d_inode(dentry);
 	int err = setattr_prepare(idmap, dentry, attr);
 
+	// First what may fail: the list needs memory.
+	if (!err && attr->ia_valid & ATTR_MODE)
+		err = posix_acl_chmod(idmap, dentry, attr->ia_mode);
 	if (err)
 		return err;
 	if (attr->ia_valid & ATTR_SIZE && attr->ia_size != i_size_read(inode)) {
@@ -140,7 +143,7 @@ static int mem_setattr(const struct mnt_idmap *idmap, struct dentry *dentry, str
 		attr->ia_valid |= ATTR_MTIME | ATTR_CTIME;
 	}
 	setattr_copy(idmap, inode, attr);
-	return attr->ia_valid & ATTR_MODE ? posix_acl_chmod(idmap, dentry, inode->i_mode) : 0;
+	return 0;
 }
 
 #define MEM_FL_SETTABLE  (FS_IMMUTABLE_FL | FS_APPEND_FL | FS_NODUMP_FL | FS_NOATIME_FL)

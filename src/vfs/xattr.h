@@ -64,7 +64,7 @@ int get_inode_acl(struct inode *inode, int type,
 // does not grant.
 int posix_acl_create(struct inode *dir, mode_t *mode, struct posix_acl **default_acl,
 		     struct posix_acl **acl) __must_check;
-// For setattr, after a change of mode: the list follows.
+// For setattr, at a change of mode: the list follows.
 int posix_acl_chmod(const struct mnt_idmap *idmap, struct dentry *dentry, mode_t mode) __must_check;
 // For set_acl: the mode that an access list, or none, brings; *acl becomes NULL when that says it all (no
 // reference changes).

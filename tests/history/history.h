@@ -96,6 +96,9 @@ struct calls {
 	long (*setxattr)(const char *path, const char *name, const void *value, size_t size, int flags);
 	long (*lsetxattr)(const char *path, const char *name, const void *value, size_t size, int flags);
 	long (*fsetxattr)(int fd, const char *name, const void *value, size_t size, int flags);
+	long (*setxattrat)(int dfd, const char *path, int flags, const char *name, const void *args,
+			   size_t size);
+	long (*removexattrat)(int dfd, const char *path, int flags, const char *name);
 	long (*removexattr)(const char *path, const char *name);
 	long (*lremovexattr)(const char *path, const char *name);
 	long (*fremovexattr)(int fd, const char *name);

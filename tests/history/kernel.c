@@ -215,6 +215,16 @@ static long k_fsetxattr(int fd, const char *name, const void *value, size_t size
 {
 	return result(syscall(SYS_fsetxattr, fd, name, value, size, flags));
 }
+/* Linux 6.13. */
+static long k_setxattrat(int dfd, const char *path, int flags, const char *name, const void *args,
+			 size_t size)
+{
+	return result(syscall(463, dfd, path, flags, name, args, size));
+}
+static long k_removexattrat(int dfd, const char *path, int flags, const char *name)
+{
+	return result(syscall(466, dfd, path, flags, name));
+}
 static long k_removexattr(const char *path, const char *name)
 {
 	return result(syscall(SYS_removexattr, path, name));
@@ -268,6 +278,8 @@ const struct calls calls_kernel = {
 	.setxattr = k_setxattr,
 	.lsetxattr = k_lsetxattr,
 	.fsetxattr = k_fsetxattr,
+	.setxattrat = k_setxattrat,
+	.removexattrat = k_removexattrat,
 	.removexattr = k_removexattr,
 	.lremovexattr = k_lremovexattr,
 	.fremovexattr = k_fremovexattr,

@@ -255,22 +255,40 @@ static bool run_task(const struct calls *c, const struct op *op, int fd, struct 
 	return true;
 }
 
+/* By name, by the way that the slot tells. */
+static void change_xattr(const struct calls *c, const struct op *op, int dfd, struct outcome *out)
+{
+	struct {
+		uint64_t value;
+		uint32_t size, flags;
+	} args = {(uintptr_t)op->value, op->value_len, op->flags};
+	const char *path = op->path[0];
+	bool set = op->kind == OP_setxattr, follow = op->slot & 1;
+	int at_flags = (follow ? 0 : AT_SYMLINK_NOFOLLOW) | (op->mode & 1 ? AT_EMPTY_PATH : 0);
+
+	if (op->slot >= SLOTS / 2 && set)
+		out->result = c->setxattrat(dfd, path, at_flags, op->name, &args, sizeof(args));
+	else if (op->slot >= SLOTS / 2)
+		out->result = c->removexattrat(dfd, path, at_flags, op->name);
+	else if (set)
+		out->result = (follow ? c->setxattr : c->lsetxattr)(path, op->name, op->value, op->value_len,
+								    (int)op->flags);
+	else
+		out->result = (follow ? c->removexattr : c->lremovexattr)(path, op->name);
+}
+
 /* Calls that change attributes. False: it is none of them. */
 static bool run_attributes(const struct calls *c, const struct op *op, int dfd, int fd, struct outcome *out)
 {
 	const char *path = op->path[0];
-	bool follow = op->slot & 1;
 
 	switch (op->kind) {
 	case OP_setxattr:
-		out->result = (follow ? c->setxattr : c->lsetxattr)(path, op->name, op->value, op->value_len,
-								    (int)op->flags);
+	case OP_removexattr:
+		change_xattr(c, op, dfd, out);
 		break;
 	case OP_fsetxattr:
 		out->result = c->fsetxattr(fd, op->name, op->value, op->value_len, (int)op->flags);
-		break;
-	case OP_removexattr:
-		out->result = (follow ? c->removexattr : c->lremovexattr)(path, op->name);
 		break;
 	case OP_fremovexattr:
 		out->result = c->fremovexattr(fd, op->name);

@@ -168,6 +168,15 @@ static long s_fsetxattr(int fd, const char *name, const void *value, size_t size
 {
 	return shale_fsetxattr(now, fd, name, value, size, flags);
 }
+static long s_setxattrat(int dfd, const char *path, int flags, const char *name, const void *args,
+			 size_t size)
+{
+	return shale_setxattrat(now, dfd, path, flags, name, args, size);
+}
+static long s_removexattrat(int dfd, const char *path, int flags, const char *name)
+{
+	return shale_removexattrat(now, dfd, path, flags, name);
+}
 static long s_removexattr(const char *path, const char *name)
 {
 	return shale_removexattr(now, path, name);
@@ -221,6 +230,8 @@ const struct calls calls_shale = {
 	.setxattr = s_setxattr,
 	.lsetxattr = s_lsetxattr,
 	.fsetxattr = s_fsetxattr,
+	.setxattrat = s_setxattrat,
+	.removexattrat = s_removexattrat,
 	.removexattr = s_removexattr,
 	.lremovexattr = s_lremovexattr,
 	.fremovexattr = s_fremovexattr,
