@@ -39,6 +39,7 @@ struct client {
 	struct block_device *bdev;
 	u32 block_size, incompat;
 	struct jbd2_journal_options options;
+	const struct jbd2_journal_ops *ops; /* NULL: client_ops */
 	journal_t *journal;
 	struct model now;
 	u32 version; /* the last that was given */
@@ -212,7 +213,7 @@ static inline int client_load(struct client *c, tid_t next)
 	if (err)
 		return err;
 	c->options.incompat = c->incompat;
-	c->options.ops = &client_ops;
+	c->options.ops = c->ops ? c->ops : &client_ops;
 	jbd2_journal_init_jbd_inode(&c->inode, c);
 	err = jbd2_journal_load(log, &c->options, next, &c->journal);
 	if (err)

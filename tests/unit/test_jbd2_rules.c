@@ -245,6 +245,94 @@ static void test_abort(void **state)
 	rules_stop(&c);
 }
 
+/* Calls of the file system for ordered data, which take a while; and a truncation meanwhile. */
+static struct ordered {
+	struct jbd2_inode inode;
+	journal_t *journal;
+	struct work_struct truncate;
+	u32 nr_submit, nr_finish;
+	u64 start, end;
+	int err;
+} ordered;
+
+static int ordered_submit(struct jbd2_inode *jinode, u64 start, u64 end)
+{
+	ordered.nr_submit++;
+	ordered.start = start;
+	ordered.end = end;
+	if (ordered.nr_submit == 1) {
+		assert_int_equal(start, 100);
+		assert_int_equal(end, 8192 + 4096 - 1);
+		queue_work(current->machine->system_wq, &ordered.truncate);
+		sleep_ns(NSEC_PER_MSEC);
+	}
+	return ordered.err;
+}
+
+static int ordered_finish(struct jbd2_inode *jinode, u64 start, u64 end)
+{
+	ordered.nr_finish++;
+	return 0;
+}
+
+static const struct jbd2_journal_ops ordered_ops = {ordered_submit, ordered_finish, NULL};
+
+static void ordered_truncate(struct work_struct *work)
+{
+	assert_int_equal(ordered.nr_submit, 1);
+	assert_int_equal(jbd2_journal_begin_ordered_truncate(ordered.journal, &ordered.inode, 5000), 0);
+	assert_int_equal(ordered.nr_submit, 2);
+	assert_int_equal(ordered.start, 5000);
+	assert_int_equal(ordered.end, INT64_MAX);
+}
+
+static void add_ordered(journal_t *journal, u64 start, u64 length)
+{
+	handle_t *handle;
+
+	assert_int_equal(jbd2_journal_start(journal, 1, 0, 0, &handle), 0);
+	jbd2_journal_inode_ranged_write(handle, &ordered.inode, start, length);
+	assert_int_equal(jbd2_journal_stop(handle), 0);
+}
+
+/*
+ * Data of all ranges of a transaction is written before it commits; a truncation that comes meanwhile has the
+ * rest written first. Data that cannot be written does not keep the metadata from the disk.
+ */
+static void test_ordered_data(void **state)
+{
+	struct client c;
+
+	client_machine(&c, 0, 5, 64 << 20);
+	client_format(&c, "ram:%uK", 1024, 0);
+	c.ops = &ordered_ops;
+	assert_int_equal(client_load(&c, 7), 0);
+	memset(&ordered, 0, sizeof(ordered));
+	ordered.journal = c.journal;
+	jbd2_journal_init_jbd_inode(&ordered.inode, &ordered);
+	INIT_WORK(&ordered.truncate, ordered_truncate);
+	add_ordered(c.journal, 8192, 4096);
+	add_ordered(c.journal, 100, 10);
+	assert_int_equal(jbd2_journal_begin_ordered_truncate(c.journal, &ordered.inode, 0), 0);
+	assert_int_equal(ordered.nr_submit, 0);
+	assert_int_equal(jbd2_journal_force_commit(c.journal), 0);
+	flush_work(&ordered.truncate);
+	assert_int_equal(ordered.nr_submit, 2);
+	assert_int_equal(ordered.nr_finish, 1);
+	ordered.err = -EIO;
+	add_ordered(c.journal, 7, 7);
+	assert_int_equal(jbd2_journal_force_commit(c.journal), 0);
+	assert_int_equal(ordered.nr_submit, 3);
+	assert_int_equal(ordered.start, 7);
+	assert_int_equal(ordered.end, 13);
+	/* An inode that has gone is not asked for. */
+	add_ordered(c.journal, 7, 7);
+	jbd2_journal_release_jbd_inode(c.journal, &ordered.inode);
+	assert_int_equal(client_destroy(&c), 0);
+	assert_int_equal(ordered.nr_submit, 3);
+	rules_stop(&c);
+}
+
 /* A buffer in the journal stays in memory; once it is written to its place, nothing keeps it. */
 static void test_written_buffers_go(void **state)
 {
@@ -383,13 +471,10 @@ static void test_short_memory(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_credits),
-		cmocka_unit_test(test_undo),
-		cmocka_unit_test(test_triggers),
-		cmocka_unit_test(test_abort),
-		cmocka_unit_test(test_written_buffers_go),
-		cmocka_unit_test(test_few_flushes),
-		cmocka_unit_test(test_short_memory),
+		cmocka_unit_test(test_credits),      cmocka_unit_test(test_undo),
+		cmocka_unit_test(test_triggers),     cmocka_unit_test(test_abort),
+		cmocka_unit_test(test_ordered_data), cmocka_unit_test(test_written_buffers_go),
+		cmocka_unit_test(test_few_flushes),  cmocka_unit_test(test_short_memory),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
