@@ -49,6 +49,7 @@ static void mem_write_end(struct address_space *mapping, u64 pos, size_t copied,
 	folio_put(folio);
 	if (pos + copied > mapping_size(mapping))
 		WRITE_ONCE(mapping->size, pos + copied);
+	mem_count_blocks(mapping->host);
 }
 
 // For those who want the page itself; reading goes by mem_file_read_iter.
@@ -102,17 +103,6 @@ static ssize_t mem_file_read_iter(struct kiocb *iocb, struct iov_iter *to)
 	}
 	file_accessed(iocb->ki_filp);
 	return done;
-}
-
-static ssize_t mem_file_write_iter(struct kiocb *iocb, struct iov_iter *from)
-{
-	struct inode *inode = iocb->ki_filp->f_inode;
-	ssize_t n = generic_file_write_iter(iocb, from);
-
-	inode_lock(inode);
-	mem_count_blocks(inode);
-	inode_unlock(inode);
-	return n;
 }
 
 static loff_t mem_file_llseek(struct file *file, loff_t offset, int whence)
@@ -235,7 +225,7 @@ const struct file_operations mem_file_operations = {
 	.fop_flags = FOP_BUFFERED_READ,
 	.llseek = mem_file_llseek,
 	.read_iter = mem_file_read_iter,
-	.write_iter = mem_file_write_iter,
+	.write_iter = generic_file_write_iter,
 	.fsync = noop_fsync,
 	.fallocate = mem_fallocate,
 };
