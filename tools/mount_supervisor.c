@@ -18,6 +18,7 @@
 #include <sys/signalfd.h>
 #include <sys/socket.h>
 #include <sys/un.h>
+#include <sys/vfs.h>
 #include <sys/wait.h>
 #include <syslog.h>
 #include <unistd.h>
@@ -90,8 +91,23 @@ static void forget_terminal(void)
 
 /* ---- The guard */
 
-/* Waits for the supervisor's end; if the mount that it told of is still there by then, it goes. */
-_Noreturn static void guard_run(const struct mount_wish *wish, int pipe)
+/* What the guard is told before there is something to tell of: a mount is being made. */
+#define MOUNT_BEGUN UINT64_MAX
+
+/* Nobody answers there any more. */
+static bool is_dead(const char *target)
+{
+	struct statfs fs;
+
+	return statfs(target, &fs) && errno == ENOTCONN;
+}
+
+/*
+ * Waits for the end of the supervisor, and of the fusermount3 that it may have started, who has the pipe,
+ * too. If the mount that it was told of is still there by then, it goes; so does one that was being made, and
+ * that is dead.
+ */
+_Noreturn static void guard_run(const struct mount_wish *wish, const struct host_mount *before, int pipe)
 {
 	struct host_mount mine = {0}, now;
 
@@ -100,7 +116,8 @@ _Noreturn static void guard_run(const struct mount_wish *wish, int pipe)
 		signal(s, SIG_IGN);
 	while (read(pipe, &mine, sizeof(mine)) == sizeof(mine))
 		;
-	if (mine.id && host_mount_find(wish->target, &now) && now.id == mine.id)
+	if (mine.id && host_mount_find(wish->target, &now) &&
+	    (now.id == mine.id || (mine.id == MOUNT_BEGUN && now.id != before->id && is_dead(wish->target))))
 		(void)host_umount(wish->target, true, true);
 	_exit(0);
 }
@@ -116,10 +133,12 @@ static void keep_only(int *kept)
 
 static int start_guard(struct supervisor *s)
 {
+	struct host_mount before;
 	int ends[2];
 	pid_t child;
 
-	if (pipe2(ends, O_CLOEXEC))
+	(void)host_mount_find(s->wish->target, &before);
+	if (pipe(ends)) /* not closed by exec: see guard_run() */
 		return -errno;
 	child = fork();
 	if (child < 0)
@@ -127,7 +146,7 @@ static int start_guard(struct supervisor *s)
 	if (!child) {
 		forget_terminal();
 		keep_only(&ends[0]);
-		guard_run(s->wish, ends[0]);
+		guard_run(s->wish, &before, ends[0]);
 	}
 	close(ends[0]);
 	s->guard = ends[1];
@@ -227,16 +246,27 @@ static void start_listening(struct supervisor *s)
 	}
 }
 
+static void tell_guard(const struct supervisor *s, uint64_t id)
+{
+	const struct host_mount mount = {.id = id};
+
+	(void)!write(s->guard, &mount, sizeof(mount));
+}
+
 /* The daemon has the image: mounts and gives it the connection. */
 static int make_mount(struct supervisor *s)
 {
-	int fd = host_mount(s->wish);
+	int fd;
 
-	if (fd < 0)
+	tell_guard(s, MOUNT_BEGUN);
+	fd = host_mount(s->wish);
+	if (fd < 0) {
+		tell_guard(s, 0);
 		return -EIO;
+	}
 	if (!host_mount_find(s->wish->target, &s->mount))
 		tool_error_text(s->wish->target, "is not in the mount table");
-	(void)!write(s->guard, &s->mount, sizeof(s->mount));
+	tell_guard(s, s->mount.id);
 	host_mount_read_ahead(&s->mount);
 	start_listening(s);
 	return mount_fds_send(s->control, fd, s->wish->threads + 1);
@@ -371,8 +401,7 @@ int mount_supervise(const struct mount_wish *wish, int ready)
 	run(&s);
 	end_mount(&s);
 	/* Nothing is ours any more: what is mounted there from now on is not the guard's affair. */
-	s.mount.id = 0;
-	(void)!write(s.guard, &s.mount, sizeof(s.mount));
+	tell_guard(&s, 0);
 	if (wish->stats_fd >= 0)
 		fuse_counters_write(s.counters, wish->stats_fd);
 	/* Ended before it answered: whatever it says, it is not mounted. */
