@@ -29,7 +29,7 @@ static const uint8_t weights[PLACE_KINDS] = {
 	[PLACE_DX_ROOT] = 8,     [PLACE_DX_NODE] = 8,      [PLACE_XATTR_BLOCK] = 8,
 	[PLACE_XATTR_INODE] = 8, [PLACE_EA_INODE] = 15,    [PLACE_JOURNAL_SUPER] = 10,
 	[PLACE_JOURNAL_LOG] = 1, [PLACE_ORPHAN_FILE] = 15, [PLACE_MMP] = 15,
-	[PLACE_QUOTA] = 25,
+	[PLACE_QUOTA] = 25,      [PLACE_FAST_COMMIT] = 20,
 };
 
 static uint64_t draw(struct damage *d)

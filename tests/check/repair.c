@@ -166,6 +166,36 @@ static void repair_journal(struct volume *v, const struct place *place)
 	memcpy(super + 252, &sum, 4);
 }
 
+/* Of one block's tags. *crc: of those since the last tail. False: no tag stands where one should. */
+static bool repair_fast_commit(struct volume *v, const struct place *place, uint32_t *crc)
+{
+	uint8_t *tag = v->bytes + place->offset, *end = tag + place->length;
+
+	while (end - tag >= 4) {
+		uint32_t length = get_unaligned_le16(tag + 2);
+		bool tail = get_unaligned_le16(tag) == EXT4_FC_TAG_TAIL;
+
+		if (length > end - tag - 4 || (tail && length < 8))
+			return false;
+		*crc = crc32c(*crc, tag, tail ? 8 : 4 + length);
+		if (tail) {
+			put_unaligned_le32(*crc, tag + 8);
+			*crc = 0;
+		}
+		tag += 4 + length;
+	}
+	return true;
+}
+
+static void repair_fast_commits(struct volume *v)
+{
+	uint32_t crc = 0;
+
+	for (unsigned i = 0; i < v->count; i++)
+		if (v->places[i].kind == PLACE_FAST_COMMIT && !repair_fast_commit(v, &v->places[i], &crc))
+			return;
+}
+
 static void repair_place(struct volume *v, uint32_t seed, const struct place *place)
 {
 	switch (place->kind) {
@@ -213,6 +243,7 @@ void volume_repair_checksums(struct volume *v)
 		else if (metadata)
 			repair_place(v, seed, &v->places[i]);
 	}
+	repair_fast_commits(v);
 	for (unsigned group = 0; group < v->groups; group++)
 		if (metadata || v->ro_compat & EXT4_FEATURE_RO_COMPAT_GDT_CSUM)
 			repair_desc(v, seed, group);

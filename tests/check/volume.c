@@ -2,6 +2,8 @@
 /* Finds the structures of an undamaged volume. */
 #include "volume.h"
 
+#define JBD2_MAGIC_LE 0x98393bc0 /* it is written big-endian */
+
 #include <err.h>
 #include <stdlib.h>
 #include <string.h>
@@ -32,6 +34,7 @@ const char *const place_names[PLACE_KINDS] = {
 	[PLACE_EA_INODE] = "ea-inode",
 	[PLACE_JOURNAL_SUPER] = "journal-super",
 	[PLACE_JOURNAL_LOG] = "journal-log",
+	[PLACE_FAST_COMMIT] = "fast-commit",
 	[PLACE_ORPHAN_FILE] = "orphan-file",
 	[PLACE_MMP] = "mmp",
 	[PLACE_QUOTA] = "quota",
@@ -134,6 +137,25 @@ struct owner {
 	enum place_kind kind; /* of its data blocks; PLACE_KINDS: plain data, not noted */
 };
 
+/* Of a block of the journal behind its super block. What was never written is no place to damage. */
+static enum place_kind journal_kind(struct owner *o, uint32_t lblk, const uint8_t *block)
+{
+	if (get_unaligned_le32(block) == JBD2_MAGIC_LE)
+		return PLACE_JOURNAL_LOG;
+	if (o->v->fast_commits && lblk >= o->v->fast_commits && get_unaligned_le16(block))
+		return PLACE_FAST_COMMIT;
+	return PLACE_KINDS;
+}
+
+/* Where the blocks for fast commits begin; 0: there are none. The fields are big-endian. */
+static uint32_t first_fast_commit(const uint8_t *super)
+{
+	uint32_t blocks = __builtin_bswap32(get_unaligned_le32(super + 16)),
+		 fast = __builtin_bswap32(get_unaligned_le32(super + 84));
+
+	return super[0x2B] & 0x20 ? blocks - (fast ? fast : 256) : 0;
+}
+
 static void add_data(struct owner *o, uint32_t lblk, uint64_t pblk)
 {
 	struct volume *v = o->v;
@@ -142,11 +164,12 @@ static void add_data(struct owner *o, uint32_t lblk, uint64_t pblk)
 
 	if (kind == PLACE_KINDS)
 		return;
+	if (kind == PLACE_JOURNAL_SUPER && lblk == 0)
+		v->fast_commits = first_fast_commit(block);
 	if (kind == PLACE_JOURNAL_SUPER && lblk > 0) {
-		/* What was never written is no place to damage. */
-		if (get_unaligned_le32(block) != 0x98393bc0)
+		kind = journal_kind(o, lblk, block);
+		if (kind == PLACE_KINDS)
 			return;
-		kind = PLACE_JOURNAL_LOG;
 	}
 	if (kind == PLACE_DIR && le32_to_cpu(o->inode->i_flags) & EXT4_INDEX_FL) {
 		const struct ext4_dir_entry_2 *entry = (void *)block;

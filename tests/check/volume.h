@@ -41,6 +41,7 @@ enum place_kind {
 	PLACE_EA_INODE,    /* block of a value that has an inode of its own */
 	PLACE_JOURNAL_SUPER,
 	PLACE_JOURNAL_LOG,
+	PLACE_FAST_COMMIT, /* block of the journal that was written by one */
 	PLACE_ORPHAN_FILE,
 	PLACE_MMP,
 	PLACE_QUOTA,
@@ -67,6 +68,7 @@ struct volume {
 	uint64_t blocks_count;
 	uint32_t compat, incompat, ro_compat;
 	uint32_t first_data_block;
+	uint32_t fast_commits; /* the journal's blocks for them begin here; 0: there are none */
 	struct {
 		uint64_t desc, table; /* byte offsets */
 	} * group;
