@@ -223,6 +223,8 @@ static int change_xattr(const struct xattr_place *at, const struct xattr_change 
 		return -ERANGE;
 	if (x->size > XATTR_SIZE_MOST)
 		return -E2BIG;
+	if (!x->value && at->name && !*at->name && at->dfd == AT_FDCWD && at->lookup_flags & LOOKUP_EMPTY)
+		return -EBADF; // removexattrat alone wants a descriptor there
 	if (at->name) {
 		err = user_path_at(at->dfd, at->name, at->lookup_flags, &path);
 		if (err)
