@@ -151,6 +151,8 @@ static bool take_word(struct mount_wish *wish, char *word, bool helper)
 		wish->remount = true;
 	else if (!strcmp(word, "allow_root"))
 		wish->allow_root = true;
+	else if (!strcmp(word, "no-sandbox") || !strcmp(word, "require-sandbox"))
+		wish->sandbox = *word == 'n' ? SANDBOX_OFF : SANDBOX_REQUIRED;
 	else if (!strncmp(word, "fsname=", 7))
 		wish->shown = value + 1;
 	else if (!strncmp(word, "memory=", 7))

@@ -621,7 +621,30 @@ static void fill_read_by_fd(struct io_uring_sqe *sqe, long fd)
 	io_uring_prep_read(sqe, (int)fd, &byte, 1, 0);
 }
 
-/* Of Linux 6.1's operations: which the ring takes. 0 when only those that the library uses. */
+static void fill_write(struct io_uring_sqe *sqe, long slot)
+{
+	io_uring_prep_write(sqe, (int)slot, "x", 1, 0);
+	sqe->flags |= IOSQE_FIXED_FILE;
+}
+
+/* The image is open for reading only, whichever way it is written to. */
+static int write_image(long by_ring)
+{
+	struct furnished f;
+	char byte = 'x';
+	struct iovec x = {.iov_base = &byte, .iov_len = 1};
+	int err = furnish(&f, "io=ring&direct=0"), fd;
+
+	if (err)
+		return err;
+	if (by_ring)
+		return ask_ring(&f.machine->io->ring->uring, fill_write, 0) == -EBADF ? 0 : 1;
+	/* The image was opened before the ring, and nothing between. */
+	fd = f.machine->io->ring->uring.ring_fd - 1;
+	return pwritev2(fd, &x, 1, 0, 0) < 0 && errno == EBADF && preadv2(fd, &x, 1, 0, 0) == 1 ? 0 : 2;
+}
+
+/* The operations that the library uses. */
 static bool ring_takes(long opcode)
 {
 	return opcode == IORING_OP_NOP || opcode == IORING_OP_READ || opcode == IORING_OP_WRITE ||
@@ -652,6 +675,8 @@ static void test_machine(void)
 	check_good(in_child(through_ring, -1), "openat through the ring");
 	check_good(in_child(through_ring, -2), "openat through the ring, with a registered file");
 	check_good(in_child(through_ring, 256), "a file that is not registered with the ring");
+	check_good(in_child(write_image, 1), "the image is not written by the ring");
+	check_good(in_child(write_image, 0), "the image is not written by calls");
 	for (long opcode = 0; opcode < IORING_OP_LAST; opcode++)
 		if (!ring_takes(opcode))
 			check_good(in_child(through_ring, opcode), "an operation of the ring");
