@@ -138,9 +138,14 @@ static int mem_setattr(const struct mnt_idmap *idmap, struct dentry *dentry, str
 		err = posix_acl_chmod(idmap, dentry, attr->ia_mode);
 	if (err)
 		return err;
-	if (attr->ia_valid & ATTR_SIZE && attr->ia_size != i_size_read(inode)) {
-		mem_file_set_size(inode, attr->ia_size);
-		attr->ia_valid |= ATTR_MTIME | ATTR_CTIME;
+	if (attr->ia_valid & ATTR_SIZE) {
+		u64 old = i_size_read(inode);
+
+		// As tmpfs: cutting off nothing changes a file that has pages.
+		if (attr->ia_size != old || inode->i_blocks)
+			attr->ia_valid |= ATTR_MTIME | ATTR_CTIME;
+		if (attr->ia_size != old)
+			mem_file_set_size(inode, attr->ia_size);
 	}
 	setattr_copy(idmap, inode, attr);
 	return 0;
