@@ -1,5 +1,6 @@
 // Proves N1, N4, N6: walks over names that were walked before (dcache_ways.h) see every change of what lies
-// on the way: directories removed and made again, mounts that come and go, other starts, other tasks.
+// on the way: directories removed and made again, closed and renamed, mounts that come and go, other starts,
+// other tasks.
 #include <stdarg.h>
 #include <stddef.h>
 #include <setjmp.h>
@@ -106,6 +107,49 @@ static void held_open(void **unused)
 	assert_true(other && other != mine);
 	assert_int_equal(ino_at(fd, "c"), 0);
 	assert_int_equal(shale_close(task, fd), 0);
+}
+
+static int walked_by(struct shale_task *who, const char *path)
+{
+	struct stat st;
+	int err = 0;
+
+	for (int i = 0; i < 20; i++)
+		err = shale_stat(who, path, &st);
+	return err;
+}
+
+// What everybody could walk is walked no more when a directory on the way closes: by its mode, by a list, by
+// a rename.
+static void closed_and_renamed(void **unused)
+{
+	static const unsigned char nobody[] = {2,   0,   0,   0,   1,   0,   7,  0,   255, 255, 255,
+					       255, 2,   0,   0,   0,   232, 3,  0,   0,   4,   0,
+					       5,   0,   255, 255, 255, 255, 16, 0,   5,   0,   255,
+					       255, 255, 255, 32,  0,   5,   0,  255, 255, 255, 255};
+	const struct shale_cred cred = {.size = sizeof(cred), .uid = 1000, .gid = 1000};
+	const char *path = "/one/two/three/four";
+	struct shale_task *user;
+
+	assert_int_equal(shale_task_new(machine, &cred, &user), 0);
+	make_dir("/one");
+	make_dir("/one/two");
+	make_dir("/one/two/three");
+	make_dir("/one/two/three/four");
+	assert_int_equal(walked_by(user, path), 0);
+	assert_int_equal(shale_chmod(task, "/one/two", 0700), 0);
+	assert_int_equal(walked_by(user, path), -EACCES);
+	assert_int_equal(shale_chmod(task, "/one/two", 0755), 0);
+	assert_int_equal(walked_by(user, path), 0);
+	assert_int_equal(
+		shale_setxattr(task, "/one/two", "system.posix_acl_access", nobody, sizeof(nobody), 0), 0);
+	assert_int_equal(walked_by(user, path), -EACCES);
+	assert_int_equal(shale_removexattr(task, "/one/two", "system.posix_acl_access"), 0);
+	assert_int_equal(walked_by(user, path), 0);
+	assert_int_equal(shale_rename(task, "/one/two", "/one/other"), 0);
+	assert_int_equal(walked_by(user, path), -ENOENT);
+	assert_int_equal(walked_by(user, "/one/other/three/four"), 0);
+	shale_task_free(user);
 }
 
 static void mounts(void **unused)
@@ -261,6 +305,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test_setup_teardown(removed_and_made_again, setup, teardown),
 		cmocka_unit_test_setup_teardown(held_open, setup, teardown),
+		cmocka_unit_test_setup_teardown(closed_and_renamed, setup, teardown),
 		cmocka_unit_test_setup_teardown(mounts, setup, teardown),
 		cmocka_unit_test_setup_teardown(starts, setup, teardown),
 		cmocka_unit_test_setup_teardown(texts, setup, teardown),
