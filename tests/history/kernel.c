@@ -348,6 +348,13 @@ void kernel_tree(void (*fn)(void *arg), void *arg)
 	pthread_mutex_unlock(&lock);
 }
 
+/* However the process ends. */
+static void leave_nothing(void)
+{
+	(void)umount2(top, MNT_DETACH);
+	(void)rmdir(top);
+}
+
 void kernel_start(const char *type, const char *options)
 {
 	if (geteuid()) {
@@ -357,6 +364,7 @@ void kernel_start(const char *type, const char *options)
 	strcpy(top, "/tmp/shale-history.XXXXXX");
 	must(!unshare(CLONE_NEWNS), "unshare");
 	must(mkdtemp(top) != NULL, top);
+	atexit(leave_nothing);
 	if (mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL)) {
 		/* EINVAL: in a chroot, / is no mount. Then a private one is made for what follows. */
 		must(errno == EINVAL && !mount(top, top, NULL, MS_BIND, NULL) &&
@@ -382,6 +390,5 @@ void kernel_stop(void)
 	pthread_mutex_unlock(&lock);
 	for (unsigned i = 0; i < TASKS; i++)
 		pthread_join(tasks[i].thread, NULL);
-	must(!umount2(top, MNT_DETACH), "umount");
-	(void)rmdir(top);
+	leave_nothing();
 }
