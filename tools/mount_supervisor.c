@@ -217,18 +217,21 @@ static bool take_log(struct supervisor *s)
 	return n > 0;
 }
 
-static void tell_ready(struct supervisor *s, int status)
+/* false: who waited for it has gone. */
+static bool tell_ready(struct supervisor *s, int status)
 {
 	const char word = (char)status;
+	bool told;
 
 	if (s->ready < 0)
-		return;
-	(void)!write(s->ready, &word, 1);
+		return true;
+	told = write(s->ready, &word, 1) == 1;
 	close(s->ready);
 	s->ready = -1;
 	openlog("shale", LOG_PID, LOG_DAEMON);
 	s->syslog = true;
 	forget_terminal();
+	return told;
 }
 
 static void start_listening(struct supervisor *s)
@@ -294,11 +297,14 @@ static void take_control(struct supervisor *s)
 	if (read(s->control, &word, 1) != 1) {
 		close(s->control);
 		s->control = -1;
+	} else if (s->ending) {
+		return; /* too late */
 	} else if (word == MOUNT_ATTACHED && make_mount(s)) {
 		end_mount(s);
 	} else if (word == MOUNT_ANSWERING) {
 		s->answering = true;
-		tell_ready(s, 0);
+		if (!tell_ready(s, 0))
+			end_mount(s);
 	}
 }
 
