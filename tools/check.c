@@ -63,6 +63,14 @@ static int first_damage(void *arg, const struct shale_problem *p)
 	return p->severity == SHALE_PROBLEM_DAMAGE;
 }
 
+/* Why it could not be checked, as a member. */
+static void tell_error(ssize_t (*words)(struct shale *, char *, size_t), int err)
+{
+	char why[512];
+
+	json_string("error", words(tool_machine(), why, sizeof(why)) > 0 ? why : strerror(-err));
+}
+
 /* True: damaged. */
 static bool check(const char *disk)
 {
@@ -83,6 +91,8 @@ static bool check(const char *disk)
 	if (option_json) {
 		json_end();
 		json_bool("checked", damages >= 0);
+		if (damages < 0)
+			tell_error(image ? shale_mount_error : shale_disk_error, damages);
 		json_bool("clean", damages == 0);
 		json_end();
 	} else if (!quiet && damages >= 0) {

@@ -21,11 +21,7 @@ static const struct {
 	const char *name;
 } incompat_names[] = {
 	{EXT4_FEATURE_INCOMPAT_COMPRESSION, "compression"},
-	{EXT4_FEATURE_INCOMPAT_EA_INODE, "ea_inode"},
 	{EXT4_FEATURE_INCOMPAT_DIRDATA, "dirdata"},
-	{EXT4_FEATURE_INCOMPAT_INLINE_DATA, "inline_data"},
-	{EXT4_FEATURE_INCOMPAT_ENCRYPT, "encrypt"},
-	{EXT4_FEATURE_INCOMPAT_CASEFOLD, "casefold"},
 };
 
 /* "... a b unknown (incompat 0x40000000)" */

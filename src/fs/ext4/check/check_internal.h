@@ -205,6 +205,8 @@ int check_super(struct check *c) __must_check;
 int check_groups(struct check *c) __must_check;
 int check_mmp(struct check *c) __must_check;
 int check_journal(struct check *c) __must_check;
+/* Of a volume that is checked without it (noload): nobody else is here. */
+bool check_journal_is_external(const struct check *c);
 int check_orphans(struct check *c) __must_check;
 int check_inodes(struct check *c) __must_check;
 int check_files(struct check *c) __must_check;

@@ -66,6 +66,14 @@ static int check_left_over(struct check *c, u32 ino)
 	return 0;
 }
 
+bool check_journal_is_external(const struct check *c)
+{
+	const struct ext4_super_block *es = &c->sbi->es;
+
+	return ext4_has_compat(c->sbi, EXT4_FEATURE_COMPAT_HAS_JOURNAL) && !le32_to_cpu(es->s_journal_inum) &&
+	       le32_to_cpu(es->s_journal_dev);
+}
+
 int check_journal(struct check *c)
 {
 	u32 ino = le32_to_cpu(c->sbi->es.s_journal_inum);
@@ -80,6 +88,8 @@ int check_journal(struct check *c)
 				      "super block: a journal is to be replayed, but there is none");
 		return err;
 	}
+	if (check_journal_is_external(c))
+		return 0;
 	if (!check_ino_valid(c, ino)) {
 		check_problem(c, "journal-inode", 0, 0, "super block: the journal would be in inode %u of %u",
 			      ino, c->inodes_count);

@@ -86,6 +86,11 @@ static void check_unused(struct check *c)
 	if (es->s_log_groups_per_flex > 31)
 		check_problem(c, "super-flex", 0, 0, "super block: 2^%u groups are together",
 			      es->s_log_groups_per_flex);
+	if (check_journal_is_external(c)) {
+		check_note(c, "super-journal", 0, 0,
+			   "super block: the journal is on another device, and was not looked at");
+		return;
+	}
 	for (unsigned i = 0; i < sizeof(es->s_journal_uuid); i++)
 		if (es->s_journal_uuid[i]) {
 			check_problem(c, "super-journal", 0, 0, "super block: names an external journal");
