@@ -158,6 +158,8 @@ static int volume_mount(struct fuse_front *front)
 	err = shale_chroot(front->task, "/mnt");
 	if (!err)
 		err = shale_chdir(front->task, "/");
+	if (err)
+		tool_error_text(front->wish->type, "has no directories to show");
 	return err ?: volume_handles(front);
 }
 

@@ -178,9 +178,8 @@ int fuse_serve(struct fuse_front *front, const int *fds, unsigned n, void (*answ
 
 struct fuse_session *fuse_front_session(struct fuse_front *front, int fd)
 {
-	char name[] = "shale", option[] = "-oallow_root";
-	char *argv[] = {name, option, NULL};
-	struct fuse_args args = FUSE_ARGS_INIT(front->wish->allow_root ? 2 : 1, argv);
+	char name[] = "shale", *argv[] = {name, NULL};
+	struct fuse_args args = FUSE_ARGS_INIT(1, argv);
 	struct fuse_session *session = fuse_session_new(&args, &fuse_ops, sizeof(fuse_ops), front);
 
 	if (session && fuse_session_custom_io(session, &own_io, fd)) {

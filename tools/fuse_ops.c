@@ -195,7 +195,7 @@ static void op_init(void *userdata, struct fuse_conn_info *conn)
 			FUSE_CAP_READDIRPLUS | FUSE_CAP_ASYNC_DIO | FUSE_CAP_NO_OPEN_SUPPORT |
 			FUSE_CAP_PARALLEL_DIROPS | FUSE_CAP_CACHE_SYMLINKS | FUSE_CAP_NO_OPENDIR_SUPPORT;
 
-	if (front->wish->kernel_checks)
+	if (front->wish->kernel_checks && !front->wish->own_rights)
 		want |= FUSE_CAP_POSIX_ACL;
 	conn->want = want & conn->capable;
 	conn->max_write = conn->max_readahead = FUSE_REPLY_BYTES;

@@ -21,9 +21,19 @@ struct xattr_args {
 
 static const char trusted[] = "trusted.";
 
-static bool hidden(fuse_req_t req, const char *name)
+static bool is_acl(const char *name)
 {
-	return !strncmp(name, trusted, sizeof(trusted) - 1) && fuse_req_ctx(req)->uid != 0;
+	static const char acl[] = "system.posix_acl_";
+
+	return !strncmp(name, acl, sizeof(acl) - 1);
+}
+
+/* 0, or the error that says so: there are no access lists where the mount has rights of its own. */
+static int hidden(fuse_req_t req, const char *name)
+{
+	if (is_acl(name))
+		return fuse_self->front->wish->own_rights ? EOPNOTSUPP : 0;
+	return !strncmp(name, trusted, sizeof(trusted) - 1) && fuse_req_ctx(req)->uid != 0 ? ENODATA : 0;
 }
 
 /* An access list names users and groups by their ids, which the mount may show as others; in place. */
@@ -32,7 +42,7 @@ static void acl_as_wished(const char *name, char *value, ssize_t n)
 	const struct mount_wish *wish = fuse_self->front->wish;
 	struct posix_acl_xattr_entry entry;
 
-	if (!wish->owner || strncmp(name, "system.posix_acl_", 17))
+	if (!wish->owner || !is_acl(name))
 		return;
 	for (char *at = value + sizeof(struct posix_acl_xattr_header); at + sizeof(entry) <= value + n;
 	     at += sizeof(entry)) {
@@ -61,11 +71,12 @@ static void reply_bytes(fuse_req_t req, size_t size, ssize_t n)
 void fuse_op_getxattr(fuse_req_t req, fuse_ino_t node, const char *name, size_t size)
 {
 	struct xattr_args args = {.size = XATTR_SIZE_MAX};
+	const int err = hidden(req, name);
 	ssize_t n;
 	int fd;
 
-	if (hidden(req, name)) {
-		fuse_reply_err(req, ENODATA);
+	if (err) {
+		fuse_reply_err(req, err);
 		return;
 	}
 	args.value = (uintptr_t)fuse_self->reply;

@@ -23,6 +23,8 @@ static bool wrong, fake;
 
 static error_t parse(int key, char *arg, struct argp_state *state)
 {
+	char *end;
+
 	switch (key) {
 	case 't':
 		wish.type = arg;
@@ -45,8 +47,8 @@ static error_t parse(int key, char *arg, struct argp_state *state)
 			tool_error(arg, errno), wrong = true;
 		return 0;
 	case KEY_THREADS:
-		wish.threads = (unsigned)strtoul(arg, NULL, 10);
-		if (!wish.threads || wish.threads >= MOUNT_MAX_FDS)
+		wish.threads = (unsigned)strtoul(arg, &end, 10);
+		if (*end || !wish.threads || wish.threads >= MOUNT_MAX_FDS)
 			argp_error(state, "--threads: 1 to %d", MOUNT_MAX_FDS - 1);
 		return 0;
 	default:
@@ -111,17 +113,45 @@ static int supervise_behind(void)
 	_exit(mount_supervise(&wish, ends[1]));
 }
 
-/* New flags for the mount that is there: what concerns the volume cannot change. */
+/* What the mount table says of its connection. */
+static char *options_of(const struct host_mount *mount)
+{
+	FILE *table = fopen("/proc/self/mountinfo", "re");
+	char *line = NULL, *options = NULL;
+	unsigned major, minor;
+	size_t size = 0;
+
+	while (table && !options && getline(&line, &size, table) > 0) {
+		line[strcspn(line, "\n")] = '\0';
+		if (sscanf(line, "%*u %*u %u:%u", &major, &minor) == 2 && major == mount->major &&
+		    minor == mount->minor)
+			options = tool_printf("%s", strrchr(line, ' ') + 1);
+	}
+	free(line);
+	if (table)
+		fclose(table);
+	return options ? options : tool_printf("%s", "");
+}
+
+/* New flags for the mount that is there: all else it keeps. */
 static int remount(void)
 {
 	struct host_mount now;
+	char *has;
+	int err;
 
 	if (!host_mount_find(wish.target, &now)) {
 		tool_error_text(wish.target, "nothing of shale is mounted there");
 		return TOOL_FAILED;
 	}
-	if (mount(NULL, wish.target, NULL, MS_REMOUNT | MS_BIND | host_mount_flags(wish.kernel), NULL)) {
-		tool_error(wish.target, errno);
+	has = options_of(&now);
+	err = mount_wish_remounts(&wish, has) ? 0 : TOOL_USAGE;
+	free(has);
+	if (err)
+		return err;
+	err = host_mount_set_flags(&wish);
+	if (err) {
+		tool_error(wish.target, err);
 		return TOOL_FAILED;
 	}
 	return 0;
@@ -141,8 +171,7 @@ static int mount_as_wished(void)
 	}
 	if (wish.remount)
 		return remount();
-	if (mount_wish_finish(&wish))
-		return TOOL_USAGE;
+	mount_wish_finish(&wish);
 	if (fake)
 		return 0;
 	return wish.foreground ? mount_supervise(&wish, -1) : supervise_behind();

@@ -21,13 +21,16 @@ struct mount_wish {
 	uint64_t memory;            /* limit of the machine's caches, in bytes */
 	uint64_t ahead; /* of small files that are sent before they are asked for, at a time, in bytes */
 	bool foreground, remount;
+	bool nosymfollow; /* which libfuse does not know */
+	bool writing;     /* "rw" was said, which mount(8) always does */
 	bool owner; /* ids 0:0 are the caller's; else as they are stored, and the kernel checks rights */
 	bool kernel_checks;    /* by modes and access lists; else nobody does */
-	bool allow_root;       /* root may look in, besides the caller */
 	uid_t caller_uid, uid; /* uid, gid: shown for all files; -1: not */
 	gid_t caller_gid, gid;
 	mode_t fmask, dmask; /* instead of the modes that are stored: 0777 without these; -1: as stored */
-	char *kernel;        /* options of the host's mount */
+	bool own_rights; /* one of these four is given: access lists would get past it, and are not shown */
+	char *kernel;    /* options of the host's mount */
+	char *lasting;   /* words that no remount changes; NULL: none */
 	enum sandbox_mode sandbox;
 	unsigned threads;
 	int stats_fd; /* where the counters are written to; -1: nowhere */
@@ -38,7 +41,10 @@ struct mount_wish {
 void mount_wish_init(struct mount_wish *wish);
 int mount_wish_parse(struct mount_wish *wish, char *options, bool helper);
 /* What follows from all of them together, and from who calls. */
-int mount_wish_finish(struct mount_wish *wish);
+void mount_wish_finish(struct mount_wish *wish);
+/* May a mount that has these options get the flags that are wished? Else why not is told. */
+bool mount_wish_remounts(const struct mount_wish *wish, const char *has);
+bool mount_has_word(const char *list, const char *word);
 
 /* Requests by their number in the protocol. */
 #define FUSE_COUNTED_OPS 64
@@ -59,8 +65,8 @@ bool host_mount_find(const char *target, struct host_mount *out);
 int host_mount(const struct mount_wish *wish);
 /* Lets the kernel read as far ahead as its requests may be long; root only. */
 void host_mount_read_ahead(const struct host_mount *mount);
-/* Of the words that are flags of mount(2): MS_*. */
-unsigned long host_mount_flags(const char *kernel);
+/* Gives a mount that is there the flags that are wished; root only. 0 or negative errno. */
+int host_mount_set_flags(const struct mount_wish *wish);
 /* 0, or negative errno (root), or -EBUSY for whatever fusermount3 has told. */
 int host_umount(const char *target, bool lazy, bool quiet);
 

@@ -123,7 +123,7 @@ static struct fuse_session *mount_session(const struct mount_wish *wish)
 int host_mount(const struct mount_wish *wish)
 {
 	struct fuse_session *session;
-	int fd = -1;
+	int fd = -1, err;
 
 	fuse_set_log_func(tell_libfuse);
 	session = mount_session(wish);
@@ -131,6 +131,13 @@ int host_mount(const struct mount_wish *wish)
 		fd = fcntl(fuse_session_fd(session), F_DUPFD_CLOEXEC, 3);
 		if (fd < 0)
 			tool_error(wish->target, errno);
+		/* Nobody has seen it yet: the daemon does not answer. */
+		if (wish->nosymfollow && (err = host_mount_set_flags(wish))) {
+			tool_error("nosymfollow", err);
+			(void)host_umount(wish->target, true, true);
+			close(fd);
+			fd = -1;
+		}
 	} else if (!tool_status()) {
 		tool_error_text(wish->target, "cannot be mounted on");
 	}
@@ -153,15 +160,15 @@ void host_mount_read_ahead(const struct host_mount *mount)
 	close(fd);
 }
 
-unsigned long host_mount_flags(const char *kernel)
+int host_mount_set_flags(const struct mount_wish *wish)
 {
 	unsigned long flags = MS_RDONLY | MS_NOSUID | MS_NODEV;
 
-	if (strstr(kernel, "noexec"))
+	if (mount_has_word(wish->kernel, "noexec"))
 		flags |= MS_NOEXEC;
-	if (strstr(kernel, "nosymfollow"))
+	if (wish->nosymfollow)
 		flags |= MS_NOSYMFOLLOW;
-	return flags;
+	return mount(NULL, wish->target, NULL, MS_REMOUNT | MS_BIND | flags, NULL) ? -errno : 0;
 }
 
 /* For who may not do it himself. */

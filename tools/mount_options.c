@@ -5,6 +5,8 @@
  */
 #include "mount.h"
 
+#include <grp.h>
+#include <pwd.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -95,16 +97,30 @@ static bool size(const char *word, const char *text, uint64_t *out)
 	return good;
 }
 
+/* "uid=NAME", "gid=NAME" or a number. */
+static bool id(const char *word, const char *name, unsigned *out)
+{
+	const struct passwd *user = *word == 'u' ? getpwnam(name) : NULL;
+	const struct group *group = *word == 'g' ? getgrnam(name) : NULL;
+	uint64_t n = user ? user->pw_uid : group ? group->gr_gid : NO_ID;
+	bool good = n != NO_ID;
+
+	if (!good && (*name < '0' || *name > '9'))
+		tool_error_text(word, *word == 'u' ? "no such user" : "no such group");
+	else
+		good = good || number(word, name, 10, NO_ID - 1, &n);
+	*out = (unsigned)n;
+	return good;
+}
+
 static bool take_ids(struct mount_wish *wish, const char *word, const char *value, bool *good)
 {
 	uint64_t n;
 
 	if (!strncmp(word, "uid=", 4)) {
-		*good = number(word, value, 10, NO_ID - 1, &n);
-		wish->uid = (uid_t)n;
+		*good = id(word, value, &wish->uid);
 	} else if (!strncmp(word, "gid=", 4)) {
-		*good = number(word, value, 10, NO_ID - 1, &n);
-		wish->gid = (gid_t)n;
+		*good = id(word, value, &wish->gid);
 	} else if (!strncmp(word, "umask=", 6)) {
 		*good = number(word, value, 8, 0777, &n);
 		wish->fmask = wish->dmask = (mode_t)n;
@@ -128,29 +144,28 @@ static bool refused(const char *word, bool helper)
 		why = "writing is not supported: volumes are mounted read-only";
 	else if (!strcmp(word, "suid") || !strcmp(word, "dev"))
 		why = "is never given: what an image says of itself has no rights on the host";
+	else if (!strcmp(word, "allow_root"))
+		why = "cannot be had: what the kernel has cached it shows to everybody; allow_other with "
+		      "strict "
+		      "has the kernel check who may look in";
+	else if (!strcmp(word, "nosymfollow") && geteuid())
+		why = "is root's: fusermount3 does not know it";
 	if (why)
 		tool_error_text(word, why);
 	return why;
 }
 
-/* One word; false: it was refused, and why was told. */
-static bool take_word(struct mount_wish *wish, char *word, bool helper)
+/* Of the volume or of the connection: a mount that is there keeps what it has. */
+static bool take_lasting_word(struct mount_wish *wish, const char *word)
 {
 	const char *value = strchr(word, '=');
 	bool good = true;
 
-	if (refused(word, helper))
-		return false;
-	if (means_nothing(word) || !strcmp(word, "rw"))
-		return true;
+	append(&wish->lasting, word);
 	if (take_ids(wish, word, value ? value + 1 : "", &good))
 		return good;
 	if (!strcmp(word, "owner") || !strcmp(word, "strict"))
 		wish->owner = *word == 'o';
-	else if (!strcmp(word, "remount"))
-		wish->remount = true;
-	else if (!strcmp(word, "allow_root"))
-		wish->allow_root = true;
 	else if (!strcmp(word, "no-sandbox") || !strcmp(word, "require-sandbox"))
 		wish->sandbox = *word == 'n' ? SANDBOX_OFF : SANDBOX_REQUIRED;
 	else if (!strncmp(word, "fsname=", 7))
@@ -160,11 +175,31 @@ static bool take_word(struct mount_wish *wish, char *word, bool helper)
 	else if (!strncmp(word, "ahead=", 6))
 		good = size(word, value + 1, &wish->ahead);
 	else if (!strcmp(word, "allow_other") || !strcmp(word, "default_permissions") ||
-		 !strcmp(word, "noexec") || !strcmp(word, "nosymfollow") || !strncmp(word, "max_read=", 9))
+		 !strncmp(word, "max_read=", 9))
 		append(&wish->kernel, word);
 	else
 		append(&wish->data, word);
 	return good;
+}
+
+/* One word; false: it was refused, and why was told. */
+static bool take_word(struct mount_wish *wish, const char *word, bool helper)
+{
+	if (refused(word, helper))
+		return false;
+	if (!strcmp(word, "remount"))
+		wish->remount = true;
+	else if (!strcmp(word, "rw"))
+		wish->writing = true;
+	else if (!strcmp(word, "ro"))
+		wish->writing = false;
+	else if (!strcmp(word, "nosymfollow"))
+		wish->nosymfollow = true;
+	else if (!strcmp(word, "noexec"))
+		append(&wish->kernel, word);
+	else if (!means_nothing(word))
+		return take_lasting_word(wish, word);
+	return true;
 }
 
 int mount_wish_parse(struct mount_wish *wish, char *options, bool helper)
@@ -178,7 +213,7 @@ int mount_wish_parse(struct mount_wish *wish, char *options, bool helper)
 	return good ? 0 : -EINVAL;
 }
 
-static bool has_word(const char *list, const char *word)
+bool mount_has_word(const char *list, const char *word)
 {
 	size_t len = strlen(word);
 
@@ -188,21 +223,32 @@ static bool has_word(const char *list, const char *word)
 	return false;
 }
 
-int mount_wish_finish(struct mount_wish *wish)
+bool mount_wish_remounts(const struct mount_wish *wish, const char *has)
 {
-	const bool shared = has_word(wish->kernel, "allow_other");
+	char *words = tool_printf("%s", wish->lasting ? wish->lasting : ""), *rest = words, *word;
+	bool good = !wish->writing;
 
-	if (shared && wish->allow_root) {
-		tool_error_text("allow_root", "not together with allow_other");
-		return -EINVAL;
+	if (wish->writing)
+		tool_error_text("rw", "writing is not supported: volumes are mounted read-only");
+	while ((word = strsep(&rest, ","))) {
+		if (!*word || mount_has_word(has, word))
+			continue;
+		tool_error_text(word, "cannot be changed by a remount");
+		good = false;
 	}
+	free(words);
+	return good;
+}
+
+void mount_wish_finish(struct mount_wish *wish)
+{
 	if (!wish->shown)
 		wish->shown = wish->source;
-	/* libfuse lets root in, and no others; as far as the kernel knows all may. */
-	if (!shared && (wish->allow_root || (!wish->owner && geteuid() == 0)))
+	if (!wish->owner && geteuid() == 0 && !mount_has_word(wish->kernel, "allow_other"))
 		append(&wish->kernel, "allow_other");
-	if (!wish->owner && !has_word(wish->kernel, "default_permissions"))
+	if (!wish->owner && !mount_has_word(wish->kernel, "default_permissions"))
 		append(&wish->kernel, "default_permissions");
-	wish->kernel_checks = has_word(wish->kernel, "default_permissions");
-	return 0;
+	wish->kernel_checks = mount_has_word(wish->kernel, "default_permissions");
+	wish->own_rights =
+		wish->uid != NO_ID || wish->gid != NO_ID || wish->fmask != NO_MASK || wish->dmask != NO_MASK;
 }
