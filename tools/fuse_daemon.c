@@ -209,6 +209,8 @@ int fuse_daemon(const struct mount_wish *wish, struct fuse_counters *counters, i
 	if (err)
 		return TOOL_FAILED;
 	err = image_open_locked(&front);
+	if (!err && chdir("/")) /* no path is looked at any more; the caller's directory is his */
+		err = -errno;
 	if (!err && write(control, &attached, 1) == 1)
 		err = serve(&front, control);
 	shale_task_free(front.task);

@@ -2,6 +2,8 @@
 /* shale [-C DIR] VERB ...: finds the verb and runs it. */
 #include "tool.h"
 
+#include <fcntl.h>
+#include <signal.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -63,10 +65,23 @@ static void end_output(void)
 	_exit(TOOL_FAILED);
 }
 
+/*
+ * What callers pass on that would surprise us: closed standard files, whose numbers others would get (reading
+ * and writing them fails all the same), and that nobody is told of the end of a child.
+ */
+static void begin_clean(void)
+{
+	for (int fd = 0; fd < 3; fd++)
+		if (fcntl(fd, F_GETFD) < 0 && open("/dev/null", fd ? O_RDONLY : O_WRONLY) != fd)
+			_exit(TOOL_FAILED);
+	signal(SIGCHLD, SIG_DFL);
+}
+
 int main(int argc, char **argv)
 {
 	int at = 1;
 
+	begin_clean();
 	atexit(end_output);
 	if (!strcmp(basename(argv[0]), "mount.fuse.shale"))
 		return mount_helper(argc, argv);

@@ -7,9 +7,11 @@
 #include "mount.h"
 
 #include <limits.h>
+#include <linux/magic.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mount.h>
+#include <sys/vfs.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -157,6 +159,16 @@ static int remount(void)
 	return 0;
 }
 
+/* What making and ending a mount goes through: if it were below the mount, they would wait for themselves. */
+static bool place_is_needed(const char *target)
+{
+	struct statfs fs;
+
+	if (!strcmp(target, "/") || !strcmp(target, "/dev"))
+		return true;
+	return !statfs(target, &fs) && (fs.f_type == PROC_SUPER_MAGIC || fs.f_type == SYSFS_MAGIC);
+}
+
 static int mount_as_wished(void)
 {
 	const char *place = wish.target;
@@ -171,6 +183,10 @@ static int mount_as_wished(void)
 	}
 	if (wish.remount)
 		return remount();
+	if (place_is_needed(wish.target)) {
+		tool_error_text(wish.target, "cannot be mounted on: the mount itself needs what is there");
+		return TOOL_FAILED;
+	}
 	mount_wish_finish(&wish);
 	if (fake)
 		return 0;

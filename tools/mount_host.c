@@ -47,7 +47,9 @@ static bool line_is(char *line, const char *target, struct host_mount *out)
 	place = line + at;
 	place[strcspn(place, " ")] = '\0';
 	unescape(place);
-	user = strstr(rest + 3, "user_id=");
+	/* The type, the source, which may hold any words, and the options. */
+	user = strchr(rest + 14, ' ');
+	user = user ? strstr(user, "user_id=") : NULL;
 	out->id = id;
 	out->user = user ? (uid_t)strtoul(user + 8, NULL, 10) : 0;
 	return !strcmp(place, target);

@@ -21,10 +21,14 @@
 #include <sys/vfs.h>
 #include <sys/wait.h>
 #include <syslog.h>
+#include <time.h>
 #include <unistd.h>
 
 /* How long the daemon may take to end before it is made to. */
 #define END_MS 700
+
+/* So many may wait for our end at a time; others wait until we let them in. */
+#define PEERS 64
 
 struct supervisor {
 	const struct mount_wish *wish;
@@ -37,8 +41,11 @@ struct supervisor {
 	int signals;  /* signalfd */
 	int ready;    /* who waits for the mount; -1: nobody */
 	int listener; /* those meet us here who wait for our end; -1: none */
-	bool answering, syslog, ending;
-	int exit; /* of the daemon; -1: it runs */
+	int peers[PEERS];
+	unsigned n_peers;
+	bool attached, answering, syslog, ending;
+	int64_t end_by; /* when ending: then the daemon is killed, in ms of the monotonic clock */
+	int exit;       /* of the daemon; -1: it runs */
 	char line[1024];
 	size_t line_bytes;
 };
@@ -79,6 +86,14 @@ void mount_meeting(const struct host_mount *mount, struct sockaddr_un *address, 
 				     "shale-mount-%u:%u", mount->major, mount->minor);
 }
 
+static int64_t now_ms(void)
+{
+	struct timespec now;
+
+	clock_gettime(CLOCK_MONOTONIC, &now);
+	return now.tv_sec * (int64_t)1000 + now.tv_nsec / 1000000;
+}
+
 static void forget_terminal(void)
 {
 	int null = open("/dev/null", O_RDWR | O_CLOEXEC);
@@ -112,6 +127,7 @@ _Noreturn static void guard_run(const struct mount_wish *wish, const struct host
 	struct host_mount mine = {0}, now;
 
 	setsid();
+	(void)!chdir("/");
 	for (int s = SIGHUP; s <= SIGTERM; s++)
 		signal(s, SIG_IGN);
 	while (read(pipe, &mine, sizeof(mine)) == sizeof(mine))
@@ -285,9 +301,24 @@ static void end_mount(struct supervisor *s)
 		if (host_umount(s->wish->target, false, true))
 			(void)host_umount(s->wish->target, true, true);
 	}
-	if (s->exit < 0 && !s->ending)
+	if (s->ending)
+		return;
+	if (s->exit < 0)
 		kill(s->daemon, SIGTERM);
 	s->ending = true;
+	s->end_by = now_ms() + END_MS;
+}
+
+/* It may have been taken over by what it reads: it gets one mount, and that is all. */
+static void end_unruly(struct supervisor *s)
+{
+	s->line_bytes =
+		(size_t)snprintf(s->line, sizeof(s->line),
+				 "shale mount: %s: the daemon asks for what it has had already: it is killed",
+				 s->wish->source);
+	tell_line(s);
+	kill(s->daemon, SIGKILL);
+	end_mount(s);
 }
 
 static void take_control(struct supervisor *s)
@@ -299,13 +330,41 @@ static void take_control(struct supervisor *s)
 		s->control = -1;
 	} else if (s->ending) {
 		return; /* too late */
-	} else if (word == MOUNT_ATTACHED && make_mount(s)) {
-		end_mount(s);
-	} else if (word == MOUNT_ANSWERING) {
+	} else if (word == MOUNT_ATTACHED && !s->attached) {
+		s->attached = true;
+		if (make_mount(s))
+			end_mount(s);
+	} else if (word == MOUNT_ANSWERING && s->attached && !s->answering) {
 		s->answering = true;
 		if (!tell_ready(s, 0))
 			end_mount(s);
+	} else {
+		end_unruly(s);
 	}
+}
+
+/* Who came stays as long as we do, or he likes. Strangers are turned away: they could take all places. */
+static void take_peer(struct supervisor *s)
+{
+	int fd = accept4(s->listener, NULL, NULL, SOCK_CLOEXEC);
+	struct ucred peer;
+	socklen_t size = sizeof(peer);
+
+	if (fd >= 0 && !getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &peer, &size) &&
+	    (peer.uid == 0 || peer.uid == s->wish->caller_uid)) {
+		s->peers[s->n_peers++] = fd;
+	} else if (fd >= 0) {
+		close(fd);
+	} else if (errno != EAGAIN && errno != ECONNABORTED) {
+		close(s->listener);
+		s->listener = -1;
+	}
+}
+
+static void drop_peer(struct supervisor *s, unsigned i)
+{
+	close(s->peers[i]);
+	s->peers[i] = s->peers[--s->n_peers];
 }
 
 static void take_child(struct supervisor *s)
@@ -344,17 +403,32 @@ static void take_signal(struct supervisor *s)
 		end_mount(s);
 }
 
+/* Until the daemon is killed, which then takes its time; -1: it may run. */
+static int ms_left(const struct supervisor *s)
+{
+	const int64_t left = s->end_by - now_ms();
+
+	if (!s->ending)
+		return -1;
+	return left > 0 ? (int)left : END_MS;
+}
+
+#define FIRST_PEER 5
+
 static void run(struct supervisor *s)
 {
 	while (s->exit < 0) {
-		struct pollfd fds[] = {{.fd = s->signals, .events = POLLIN},
-				       {.fd = s->control, .events = POLLIN},
-				       {.fd = s->log, .events = POLLIN},
-				       {.fd = s->ready, .events = 0},
-				       {.fd = s->listener, .events = POLLIN}};
-		int n = poll(fds, 5, s->ending ? END_MS : -1);
+		struct pollfd fds[FIRST_PEER + PEERS] = {
+			{.fd = s->signals, .events = POLLIN},
+			{.fd = s->control, .events = POLLIN},
+			{.fd = s->log, .events = POLLIN},
+			{.fd = s->ready, .events = 0},
+			{.fd = s->n_peers < PEERS ? s->listener : -1, .events = POLLIN}};
 
-		if (n == 0)
+		for (unsigned i = 0; i < s->n_peers; i++)
+			fds[FIRST_PEER + i] = (struct pollfd){.fd = s->peers[i]};
+		poll(fds, FIRST_PEER + s->n_peers, ms_left(s));
+		if (s->ending && now_ms() >= s->end_by)
 			kill(s->daemon, SIGKILL);
 		if (fds[2].revents && !take_log(s)) {
 			close(s->log);
@@ -366,11 +440,11 @@ static void run(struct supervisor *s)
 			take_signal(s);
 		if (fds[3].revents & POLLERR) /* who started us does not wait any more */
 			end_mount(s);
-		/* The connection that came stays open as long as we do. */
-		if (fds[4].revents && accept4(s->listener, NULL, NULL, SOCK_CLOEXEC) < 0 && errno != EAGAIN) {
-			close(s->listener);
-			s->listener = -1;
-		}
+		for (unsigned i = s->n_peers; i--;)
+			if (fds[FIRST_PEER + i].revents)
+				drop_peer(s, i);
+		if (fds[4].revents)
+			take_peer(s);
 	}
 }
 
@@ -404,6 +478,7 @@ int mount_supervise(const struct mount_wish *wish, int ready)
 		tell_ready(&s, TOOL_FAILED);
 		return TOOL_FAILED;
 	}
+	(void)!chdir("/"); /* the caller's directory is his */
 	run(&s);
 	end_mount(&s);
 	/* Nothing is ours any more: what is mounted there from now on is not the guard's affair. */

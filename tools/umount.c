@@ -62,6 +62,11 @@ static void umount_one(const char *place)
 		free(target);
 		return;
 	}
+	if (geteuid() != 0 && mount.user != getuid()) {
+		tool_error(place, EPERM);
+		free(target);
+		return;
+	}
 	supervisor = meet(&mount);
 	err = host_umount(target, lazy, false);
 	if (err)
