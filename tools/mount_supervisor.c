@@ -83,7 +83,8 @@ void mount_meeting(const struct host_mount *mount, struct sockaddr_un *address, 
 	*address = (struct sockaddr_un){.sun_family = AF_UNIX};
 	*bytes = (unsigned)offsetof(struct sockaddr_un, sun_path) + 1;
 	*bytes += (unsigned)snprintf(address->sun_path + 1, sizeof(address->sun_path) - 1,
-				     "shale-mount-%u:%u", mount->major, mount->minor);
+				     "shale-mount-%u:%u-%llu", mount->major, mount->minor,
+				     (unsigned long long)mount->id);
 }
 
 static int64_t now_ms(void)
