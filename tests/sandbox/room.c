@@ -4,7 +4,7 @@
  * possible in it is tried, by a child that went in. The list of system calls here is written from what
  * docs/architecture.md allows, not taken from the filter's: a filter that lets through one more fails.
  *
- * usage: room IMAGE	(an ext4 volume with files)
+ * usage: room IMAGE [PATH]	(an ext4 volume, and a file in it to read: /file unless told)
  */
 #include "../../tools/sandbox.c" /* its parts, one by one */
 
@@ -30,7 +30,7 @@
 const char *tool_verb = "room";
 
 static unsigned passed, failed;
-static const char *image;
+static const char *image, *path = "/file";
 
 static void check(bool good, const char *what)
 {
@@ -536,10 +536,13 @@ static void *reader(void *arg)
 {
 	struct furnished *f = arg;
 	static _Thread_local char buf[1 << 16];
+	char file[512];
 	intptr_t bad = 0;
 
+	snprintf(file, sizeof(file), "/mnt/%s", path);
+
 	for (int round = 0; round < 3 && !bad; round++) {
-		int fd = shale_open(f->task, "/mnt/file", O_RDONLY, 0);
+		int fd = shale_open(f->task, file, O_RDONLY, 0);
 		ssize_t n = 0;
 		off_t at = 0;
 
@@ -684,11 +687,12 @@ static void test_machine(void)
 
 int main(int argc, char **argv)
 {
-	if (argc != 2) {
-		fprintf(stderr, "usage: room IMAGE\n");
+	if (argc != 2 && argc != 3) {
+		fprintf(stderr, "usage: room IMAGE [PATH]\n");
 		return 2;
 	}
 	image = argv[1];
+	path = argc == 3 ? argv[2] : path;
 	test_every_call();
 	test_arguments();
 	test_parts();
