@@ -53,14 +53,20 @@ struct fuse_counters {
 };
 void fuse_counters_write(const struct fuse_counters *counters, int fd);
 
-/* mount_host.c: the host's side. */
+/* mount_table.c: which mount it is. */
 struct host_mount {
-	uint64_t id; /* 0: none */
+	uint64_t unique; /* 0: not told */
+	unsigned number; /* 0: none */
 	unsigned major, minor;
 	uid_t user; /* who mounted */
 };
-/* The topmost mount of this tool at the place; false: there is none. */
+/* The mount that is seen at the place, if it is this tool's. */
 bool host_mount_find(const char *target, struct host_mount *out);
+bool host_mount_is(const struct host_mount *a, const struct host_mount *b);
+/* Takes it away, wherever it is by now. 0: it is gone; negative errno. -EBUSY: others lie over it. */
+int host_mount_end(const struct host_mount *mount);
+
+/* mount_host.c: the host's side. */
 /* Mounts; the descriptor of /dev/fuse, or -1 after the error was told. */
 int host_mount(const struct mount_wish *wish);
 /* Lets the kernel read as far ahead as its requests may be long; root only. */

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The host's side of a mount: making it (libfuse's own way: mount(2) as root, fusermount3 otherwise), finding
- * it in the mount table, and taking it away.
+ * The host's side of a mount: making it (libfuse's own way: mount(2) as root, fusermount3 otherwise), and
+ * taking it away by its place.
  */
 #include "fuse.h"
 
@@ -10,81 +10,6 @@
 #include <sys/mount.h>
 #include <sys/wait.h>
 #include <unistd.h>
-
-#ifdef STATX_MNT_ID_UNIQUE
-#define MNT_ID_UNIQUE STATX_MNT_ID_UNIQUE
-#else
-#define MNT_ID_UNIQUE 0x4000u
-#endif
-
-/* A path in the mount table: \040 for a blank. In place. */
-static void unescape(char *text)
-{
-	char *to = text;
-
-	for (const char *from = text; *from; to++) {
-		if (from[0] == '\\' && from[1] >= '0' && from[1] <= '3' && from[2] && from[3]) {
-			*to = (char)((from[1] - '0') << 6 | (from[2] - '0') << 3 | (from[3] - '0'));
-			from += 4;
-		} else {
-			*to = *from++;
-		}
-	}
-	*to = '\0';
-}
-
-/* A line of /proc/self/mountinfo. */
-static bool line_is(char *line, const char *target, struct host_mount *out)
-{
-	char *rest = strstr(line, " - "), *place = NULL, *user;
-	unsigned long long id;
-	int at = 0;
-
-	if (!rest || sscanf(line, "%llu %*u %u:%u %*s %n", &id, &out->major, &out->minor, &at) != 3 || !at)
-		return false;
-	if (strncmp(rest + 3, "fuse.shale ", 11))
-		return false;
-	place = line + at;
-	place[strcspn(place, " ")] = '\0';
-	unescape(place);
-	/* The type, the source, which may hold any words, and the options. */
-	user = strchr(rest + 14, ' ');
-	user = user ? strstr(user, "user_id=") : NULL;
-	out->id = id;
-	out->user = user ? (uid_t)strtoul(user + 8, NULL, 10) : 0;
-	return !strcmp(place, target);
-}
-
-/* Numbers of mounts are given again soon; since Linux 6.8 there is one that is not. The daemon is not asked.
- */
-static uint64_t unique_id(const char *target, uint64_t otherwise)
-{
-	struct statx stx;
-
-	if (statx(AT_FDCWD, target, AT_STATX_DONT_SYNC | AT_NO_AUTOMOUNT | AT_SYMLINK_NOFOLLOW, MNT_ID_UNIQUE,
-		  &stx))
-		return otherwise;
-	return stx.stx_mask & MNT_ID_UNIQUE ? stx.stx_mnt_id : otherwise;
-}
-
-bool host_mount_find(const char *target, struct host_mount *out)
-{
-	FILE *table = fopen("/proc/self/mountinfo", "re");
-	struct host_mount found;
-	char *line = NULL;
-	size_t size = 0;
-
-	*out = (struct host_mount){0};
-	while (table && getline(&line, &size, table) > 0)
-		if (line_is(line, target, &found))
-			*out = found; /* the last is the topmost */
-	free(line);
-	if (table)
-		fclose(table);
-	if (out->id)
-		out->id = unique_id(target, out->id);
-	return out->id != 0;
-}
 
 /* What libfuse says, in our words' place: one line that names the mount point. */
 static void tell_libfuse(enum fuse_log_level level, const char *fmt, va_list args)

@@ -8,6 +8,7 @@
 
 #include "mount_fds.h"
 
+#include <limits.h>
 #include <poll.h>
 #include <signal.h>
 #include <stddef.h>
@@ -33,7 +34,7 @@
 struct supervisor {
 	const struct mount_wish *wish;
 	struct fuse_counters *counters;
-	struct host_mount mount; /* id 0: not mounted by us */
+	struct host_mount mount; /* number 0: there is none of ours */
 	pid_t daemon;
 	int guard;    /* a pipe: its end tells the guard of ours */
 	int control;  /* to the daemon */
@@ -84,7 +85,7 @@ void mount_meeting(const struct host_mount *mount, struct sockaddr_un *address, 
 	*bytes = (unsigned)offsetof(struct sockaddr_un, sun_path) + 1;
 	*bytes += (unsigned)snprintf(address->sun_path + 1, sizeof(address->sun_path) - 1,
 				     "shale-mount-%u:%u-%llu", mount->major, mount->minor,
-				     (unsigned long long)mount->id);
+				     (unsigned long long)(mount->unique ? mount->unique : mount->number));
 }
 
 static int64_t now_ms(void)
@@ -108,7 +109,7 @@ static void forget_terminal(void)
 /* ---- The guard */
 
 /* What the guard is told before there is something to tell of: a mount is being made. */
-#define MOUNT_BEGUN UINT64_MAX
+#define MOUNT_BEGUN UINT_MAX
 
 /* Nobody answers there any more. */
 static bool is_dead(const char *target)
@@ -118,6 +119,19 @@ static bool is_dead(const char *target)
 	return statfs(target, &fs) && errno == ENOTCONN;
 }
 
+#define GUARD_TRIES 10
+#define GUARD_PAUSE 100 /* ms */
+
+/* A mount that others lie over cannot be taken away before these have gone: the table's changes are waited
+ * for. Directories on the way may be renamed meanwhile, which it does not tell. */
+static void guard_end(const struct host_mount *mine)
+{
+	struct pollfd table = {.fd = open("/proc/self/mountinfo", O_RDONLY | O_CLOEXEC), .events = POLLPRI};
+
+	for (int tries = 0; host_mount_end(mine) && table.fd >= 0; tries++)
+		poll(&table, 1, tries < GUARD_TRIES ? GUARD_PAUSE : -1);
+}
+
 /*
  * Waits for the end of the supervisor, and of the fusermount3 that it may have started, who has the pipe,
  * too. If the mount that it was told of is still there by then, it goes; so does one that was being made, and
@@ -125,7 +139,7 @@ static bool is_dead(const char *target)
  */
 _Noreturn static void guard_run(const struct mount_wish *wish, const struct host_mount *before, int pipe)
 {
-	struct host_mount mine = {0}, now;
+	struct host_mount mine = {0};
 
 	setsid();
 	(void)!chdir("/");
@@ -133,9 +147,11 @@ _Noreturn static void guard_run(const struct mount_wish *wish, const struct host
 		signal(s, SIG_IGN);
 	while (read(pipe, &mine, sizeof(mine)) == sizeof(mine))
 		;
-	if (mine.id && host_mount_find(wish->target, &now) &&
-	    (now.id == mine.id || (mine.id == MOUNT_BEGUN && now.id != before->id && is_dead(wish->target))))
-		(void)host_umount(wish->target, true, true);
+	if (mine.number == MOUNT_BEGUN && host_mount_find(wish->target, &mine) &&
+	    (host_mount_is(&mine, before) || !is_dead(wish->target)))
+		mine.number = 0;
+	if (mine.number)
+		guard_end(&mine);
 	_exit(0);
 }
 
@@ -266,10 +282,8 @@ static void start_listening(struct supervisor *s)
 	}
 }
 
-static void tell_guard(const struct supervisor *s, uint64_t id)
+static void tell_guard(const struct supervisor *s, struct host_mount mount)
 {
-	const struct host_mount mount = {.id = id};
-
 	(void)!write(s->guard, &mount, sizeof(mount));
 }
 
@@ -278,15 +292,15 @@ static int make_mount(struct supervisor *s)
 {
 	int fd;
 
-	tell_guard(s, MOUNT_BEGUN);
+	tell_guard(s, (struct host_mount){.number = MOUNT_BEGUN});
 	fd = host_mount(s->wish);
 	if (fd < 0) {
-		tell_guard(s, 0);
+		tell_guard(s, s->mount);
 		return -EIO;
 	}
 	if (!host_mount_find(s->wish->target, &s->mount))
 		tool_error_text(s->wish->target, "is not in the mount table");
-	tell_guard(s, s->mount.id);
+	tell_guard(s, s->mount);
 	host_mount_read_ahead(&s->mount);
 	start_listening(s);
 	return mount_fds_send(s->control, fd, s->wish->threads + 1);
@@ -295,13 +309,9 @@ static int make_mount(struct supervisor *s)
 /* Takes the mount away, if it is still there, and has the daemon end. */
 static void end_mount(struct supervisor *s)
 {
-	struct host_mount now;
-
-	if (s->mount.id && host_mount_find(s->wish->target, &now) && now.id == s->mount.id) {
-		/* Somebody may be using it: then the place is free at once, and they see the end. */
-		if (host_umount(s->wish->target, false, true))
-			(void)host_umount(s->wish->target, true, true);
-	}
+	/* Somebody may be using it: then the place is free at once, and they see the end. */
+	if (s->mount.number && !host_mount_end(&s->mount))
+		s->mount.number = 0;
 	if (s->ending)
 		return;
 	if (s->exit < 0)
@@ -482,8 +492,8 @@ int mount_supervise(const struct mount_wish *wish, int ready)
 	(void)!chdir("/"); /* the caller's directory is his */
 	run(&s);
 	end_mount(&s);
-	/* Nothing is ours any more: what is mounted there from now on is not the guard's affair. */
-	tell_guard(&s, 0);
+	/* Mostly nothing is ours any more; the guard stays with what could not be reached. */
+	tell_guard(&s, s.mount);
 	if (wish->stats_fd >= 0)
 		fuse_counters_write(s.counters, wish->stats_fd);
 	/* Ended before it answered: whatever it says, it is not mounted. */
