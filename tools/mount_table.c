@@ -17,6 +17,8 @@
 #define MNT_ID_UNIQUE 0x4000u
 #endif
 
+#define HANDLE_UNIQUE 1 /* since Linux 6.12: AT_HANDLE_MNT_ID_UNIQUE */
+
 /* A path in the mount table: \040 for a blank. In place. */
 static void unescape(char *text)
 {
@@ -91,11 +93,16 @@ static unsigned number_of(int fd)
 	return (unsigned)number;
 }
 
-/* 0: not told. */
+/* 0: not told. FUSE has no statx for others than who mounted, so the newer way comes first. */
 static uint64_t unique_of(int fd)
 {
+	struct file_handle none = {0};
+	uint64_t unique = 0;
 	struct statx stx;
 
+	if (name_to_handle_at(fd, "", &none, (int *)&unique, AT_EMPTY_PATH | HANDLE_UNIQUE) &&
+	    errno == EOVERFLOW)
+		return unique;
 	if (statx(fd, "", AT_EMPTY_PATH | AT_STATX_DONT_SYNC, MNT_ID_UNIQUE, &stx))
 		return 0;
 	return stx.stx_mask & MNT_ID_UNIQUE ? stx.stx_mnt_id : 0;
