@@ -225,6 +225,18 @@ static void compare_found(const char *what, const char *path, const struct statx
 		same(what, path, (long)stx[0].stx_attributes, (long)stx[1].stx_attributes);
 }
 
+/*
+ * Linux counts on when a walk begins anew, as it does when somebody mounts meanwhile, and may find 40 links
+ * too early: what one side alone calls a loop is asked again. `undo` is for what was asked in vain.
+ */
+#define EACH_OF_LOOPS(r, call, undo)                                                                         \
+	for (unsigned asked = 0;; asked++) {                                                                 \
+		EACH(r)[s] = (call);                                                                         \
+		if (((r)[0] == -ELOOP) == ((r)[1] == -ELOOP) || asked == 20)                                 \
+			break;                                                                               \
+		EACH undo;                                                                                   \
+	}
+
 /* In the library, opening fifos and character devices is not there yet (docs/differences.md). */
 static bool not_supported(const char *path, const long dfd[2], const long fd[2])
 {
@@ -270,7 +282,8 @@ static void try_openat2(void)
 		how.mode = 0600;
 	make_path(path, sizeof(path));
 	pick_dir(dfd);
-	EACH fd[s] = sides[s]->openat2((int)dfd[s], path, &how);
+	EACH_OF_LOOPS(fd, sides[s]->openat2((int)dfd[s], path, &how),
+		      if (fd[s] >= 0) sides[s]->close((int)fd[s]));
 	snprintf(what, sizeof(what), "openat2(dir %ld, flags %#llo, mode %#llo, resolve %#llx)", dfd[0],
 		 (unsigned long long)how.flags, (unsigned long long)how.mode,
 		 (unsigned long long)how.resolve);
@@ -308,7 +321,7 @@ static void try_statx(void)
 	memset(stx, 0, sizeof(stx));
 	make_path(path, sizeof(path));
 	pick_dir(dfd);
-	EACH r[s] = sides[s]->statx((int)dfd[s], path, at_flags, STATX_BASIC_STATS, &stx[s]);
+	EACH_OF_LOOPS(r, sides[s]->statx((int)dfd[s], path, at_flags, STATX_BASIC_STATS, &stx[s]), (void)0);
 	snprintf(what, sizeof(what), "statx(flags %#x)", at_flags);
 	if (same(what, path, r[0], r[1]) && !r[0])
 		compare_found(what, path, stx);
@@ -325,7 +338,7 @@ static void try_stat(void)
 	memset(st, 0, sizeof(st));
 	make_path(path, sizeof(path));
 	pick_dir(dfd);
-	EACH r[s] = sides[s]->fstatat((int)dfd[s], path, &st[s], at_flags);
+	EACH_OF_LOOPS(r, sides[s]->fstatat((int)dfd[s], path, &st[s], at_flags), (void)0);
 	if (same("fstatat", path, r[0], r[1]) && !r[0])
 		same("fstatat, inode", path, (long)st[0].st_ino, (long)st[1].st_ino);
 }
@@ -339,7 +352,7 @@ static void try_access(void)
 
 	make_path(path, sizeof(path));
 	pick_dir(dfd);
-	EACH r[s] = sides[s]->faccessat((int)dfd[s], path, mode, at_flags);
+	EACH_OF_LOOPS(r, sides[s]->faccessat((int)dfd[s], path, mode, at_flags), (void)0);
 	snprintf(what, sizeof(what), "faccessat2(mode %d, flags %#x)", mode, at_flags);
 	same(what, path, r[0], r[1]);
 }
@@ -352,7 +365,7 @@ static void try_readlink(void)
 
 	make_path(path, sizeof(path));
 	pick_dir(dfd);
-	EACH r[s] = sides[s]->readlinkat((int)dfd[s], path, target[s], size);
+	EACH_OF_LOOPS(r, sides[s]->readlinkat((int)dfd[s], path, target[s], size), (void)0);
 	if (same("readlinkat", path, r[0], r[1]) && r[0] > 0 && memcmp(target[0], target[1], r[0]))
 		differ("target of %s", path);
 }
