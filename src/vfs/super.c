@@ -305,6 +305,7 @@ void iterate_supers(struct shale *machine, bool may_skip, void (*fn)(struct supe
 	struct super_block *sb, *last = NULL;
 
 	spin_lock(&vfs->sb_lock);
+again:
 	list_for_each_entry (sb, &vfs->super_blocks, s_list) {
 		if (!sb_state(sb) || list_empty(&sb->s_list))
 			continue;
@@ -315,9 +316,10 @@ void iterate_supers(struct shale *machine, bool may_skip, void (*fn)(struct supe
 		if (last)
 			__put_super(last);
 		last = sb;
-		// Taken off the list while we were away: its neighbours are unknown.
+		// Taken off the list while we were away: its neighbours are unknown, and nobody may be left
+		// out.
 		if (list_empty(&sb->s_list))
-			break;
+			goto again;
 	}
 	if (last)
 		__put_super(last);
@@ -339,46 +341,30 @@ unsigned long supers_count_unused(struct shale *machine, bool dentries)
 	return sum;
 }
 
-static unsigned long super_prune(struct super_block *sb, bool dentries, unsigned long nr, unsigned long total)
-{
-	unsigned long mine = dentries ? READ_ONCE(sb->s_nr_dentry_unused) : READ_ONCE(sb->s_nr_inodes_unused);
-	unsigned long share, freed = 0;
+struct prune {
+	bool dentries;
+	unsigned long nr, total, freed;
+};
 
-	// Never waits: who holds the lock may be the one who wants memory.
-	if (!mine || !down_read_trylock(&sb->s_umount))
-		return 0;
-	share = min_t(unsigned long, nr *mine / total + 1, mine);
-	if (sb_state(sb) == SB_BORN)
-		freed = dentries ? prune_dcache_sb(sb, share) : prune_icache_sb(sb, share);
-	up_read(&sb->s_umount);
-	return freed;
+static void super_prune(struct super_block *sb, void *arg)
+{
+	struct prune *p = arg;
+	unsigned long mine =
+		p->dentries ? READ_ONCE(sb->s_nr_dentry_unused) : READ_ONCE(sb->s_nr_inodes_unused);
+	unsigned long share = min_t(unsigned long, p->nr *mine / p->total + 1, mine);
+
+	if (share)
+		p->freed += p->dentries ? prune_dcache_sb(sb, share) : prune_icache_sb(sb, share);
 }
 
 unsigned long supers_prune(struct shale *machine, bool dentries, unsigned long nr)
 {
-	unsigned long total = supers_count_unused(machine, dentries) ?: 1, freed = 0;
-	struct vfs_machine *vfs = machine->vfs;
-	struct super_block *sb, *last = NULL;
+	struct prune p = {
+		.dentries = dentries, .nr = nr, .total = supers_count_unused(machine, dentries) ?: 1};
 
-	spin_lock(&vfs->sb_lock);
-	list_for_each_entry (sb, &vfs->super_blocks, s_list) {
-		if (!sb_state(sb) || list_empty(&sb->s_list))
-			continue;
-		sb->s_count++;
-		spin_unlock(&vfs->sb_lock);
-		freed += super_prune(sb, dentries, nr, total);
-		spin_lock(&vfs->sb_lock);
-		if (last)
-			__put_super(last);
-		last = sb;
-		// Taken off the list while we were away: its neighbours are unknown.
-		if (list_empty(&sb->s_list))
-			break;
-	}
-	if (last)
-		__put_super(last);
-	spin_unlock(&vfs->sb_lock);
-	return freed;
+	// Never waits: who holds a lock may be the one who wants memory.
+	iterate_supers(machine, true, super_prune, &p);
+	return p.freed;
 }
 
 struct super_block *super_of_type(struct shale *machine, const struct file_system_type *type)

@@ -159,7 +159,7 @@ struct super_block {
 int sync_filesystem(struct super_block *sb);
 int sync_blockdev(struct block_device *bdev); // what the device's cache has; NULL: nothing
 // Calls fn for each super block that is mounted, with s_umount held shared; may_skip: those whose lock is
-// taken are left out rather than waited for.
+// taken are left out rather than waited for. When one is unmounted meanwhile, fn may see others twice.
 void iterate_supers(struct shale *machine, bool may_skip, void (*fn)(struct super_block *sb, void *arg),
 		    void *arg);
 // Find or make by a test on the fs_context; see fs_context.h for get_tree_bdev and friends.
